@@ -1,0 +1,175 @@
+"""The values that everything else speaks in: tiers, set ids, artifacts, manifests.
+
+All are frozen. Times are aware, in UTC, and cut to seconds where they become names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from nightscan_tasks.errors import ManifestInvalid
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Chunks: TypeAlias = Iterator[Buffer]
+"""A byte stream that is pulled: buffers of any size above 0, each valid until the next is asked for."""
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+COMPONENTS = ("database", "redis", "user_data", "system_config", "source_code")
+MANIFEST_NAME = "manifest.json"
+GUIDE_NAME = "RESTORE.md"
+FORMAT_VERSION = 1
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_SET_ID = re.compile(r"(?P<tier>[a-z_]+)/(?P<stamp>\d{8}T\d{6}Z)")
+
+
+class Tier(StrEnum):
+    """Why a set was taken; each has its own retention."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    PRE_DEPLOY = "pre_deploy"
+    MANUAL = "manual"
+    PRE_RESTORE = "pre_restore"
+
+
+@dataclass(frozen=True, order=True)
+class SetId:
+    """The name of a backup set: `TIER/YYYYMMDDThhmmssZ`."""
+
+    tier: Tier
+    taken_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.tier}/{self.taken_at.astimezone(UTC).strftime(_STAMP)}"
+
+    @classmethod
+    def at(cls, tier: Tier, now: datetime) -> SetId:
+        """The id of a set of `tier` that is opened at `now` (aware; cut to seconds)."""
+        return cls(tier, now.astimezone(UTC).replace(microsecond=0))
+
+    @classmethod
+    def parse(cls, text: str) -> SetId:
+        """Read an id as a person or a folder name gives it; ValueError says what is expected."""
+        match = _SET_ID.fullmatch(text.strip().strip("/"))
+        if not match or match["tier"] not in list(Tier):
+            raise ValueError(f"not a set id: {text!r}; expected for example daily/20261123T020000Z")
+        taken_at = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+        return cls(Tier(match["tier"]), taken_at)
+
+    def key(self, name: str) -> str:
+        """The key in a store of this set's file `name`."""
+        return f"{self}/{name}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object as a store holds it.
+
+    `version` changes whenever the object is replaced (an inode and time, or an ETag); `sha256` is
+    of the bytes that were handed over, lower-case hex.
+    """
+
+    key: str
+    stored_bytes: int
+    sha256: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One stored file of a component: what went in (plain) and what lies in the store (stored)."""
+
+    name: str
+    component: str
+    part: str
+    plain_bytes: int
+    plain_sha256: str
+    stored_bytes: int
+    stored_sha256: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a component says of itself once it was read to its end.
+
+    `fingerprint` is what a restore is compared with; `versions` of servers and tools; `notes` are
+    facts that do not spoil the artifact (a file that changed while it was read, a pattern that
+    matched nothing).
+    """
+
+    fingerprint: Mapping[str, Json]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """The ledger's record of one part that is saved whole: its artifacts and what they hold."""
+
+    part: str
+    component: str
+    artifacts: tuple[Artifact, ...]
+    report: Report
+    started_at: datetime
+    finished_at: datetime
+    versions_in_store: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a part, or the copying of it, did not succeed."""
+
+    part: str
+    error: str
+    message: str
+    failed_at: datetime
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a set is. Written last: a set exists when, and only when, its manifest does."""
+
+    set_id: SetId
+    run_id: str
+    complete: bool
+    opened_at: datetime
+    settled_at: datetime
+    encrypted_for: str | None
+    host: str
+    tag: str | None
+    components: Mapping[str, Report]
+    artifacts: tuple[Artifact, ...]
+    failures: tuple[Failure, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def plain_bytes(self) -> int:
+        """Bytes before compression and encryption, over all artifacts."""
+        return sum(artifact.plain_bytes for artifact in self.artifacts)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in a store, over all artifacts."""
+        return sum(artifact.stored_bytes for artifact in self.artifacts)
+
+    def of(self, component: str) -> tuple[Artifact, ...]:
+        """The artifacts of one component, in the order of their names."""
+        return tuple(sorted((a for a in self.artifacts if a.component == component),
+                            key=lambda artifact: artifact.name))
+
+    def artifact(self, name: str) -> Artifact:
+        """The artifact called `name`; ManifestInvalid if the set lists none."""
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        raise ManifestInvalid(f"{self.set_id}: the manifest lists no {name}")

@@ -1,0 +1,314 @@
+"""The only reader of the environment.
+
+Values come from environment variables, or for any of them from the file that `NAME_FILE` names, as
+containers do it. What is wrong is one line that names the setting, its source, and a valid example.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import quote, unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from nightscan_tasks.errors import SettingsError
+
+PREFIX = "NIGHTSCAN_"
+Words = Annotated[tuple[str, ...], NoDecode]
+"""A tuple that the environment writes with commas between."""
+
+_GUIDE_ETC = (
+    "nginx/sites-available/nightscan",
+    "systemd/system/nightscan*",
+    "ssl/certs/nightscan*",
+    "crontab",
+    "logrotate.d/nightscan",
+)
+
+
+def _named(name: str, example: str, default: Any, doc: str) -> Any:
+    return Field(default=default, validation_alias=AliasChoices(name), examples=[example],
+                 description=doc, validate_default=True)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The field's alias is the variable's name; secrets print as stars."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True,
+                                      env_ignore_empty=True)
+
+    database_uri: SecretStr = _named(
+        "NIGHTSCAN_DATABASE_URI", "postgresql://nightscan:secret@localhost:5432/nightscan",
+        SecretStr(""), "the database as one URI; wins over the five NIGHTSCAN_DB_*")
+    db_host: str = _named("NIGHTSCAN_DB_HOST", "localhost", "localhost", "the database's host")
+    db_port: int = _named("NIGHTSCAN_DB_PORT", "5432", 5432, "the database's port")
+    db_user: str = _named("NIGHTSCAN_DB_USER", "nightscan", "nightscan", "the role that dumps")
+    db_password: SecretStr = _named("NIGHTSCAN_DB_PASSWORD", "secret", SecretStr(""),
+                                    "its password")
+    db_name: str = _named("NIGHTSCAN_DB_NAME", "nightscan", "nightscan", "the database")
+    content_hash: bool = _named("NIGHTSCAN_CONTENT_HASH", "true", True,
+                                "hash each table's content in the fingerprint, not only count rows")
+
+    redis_url: SecretStr = _named("REDIS_URL", "redis://:secret@localhost:6379/0", SecretStr(""),
+                                  "the application's Redis as one URL; wins over REDIS_HOST …")
+    redis_host: str = _named("REDIS_HOST", "localhost", "localhost", "the application's Redis")
+    redis_port: int = _named("REDIS_PORT", "6379", 6379, "its port")
+    redis_password: SecretStr = _named("REDIS_PASSWORD", "secret", SecretStr(""), "its password")
+
+    root: Path = _named("NIGHTSCAN_ROOT", "/opt/nightscan", Path("/opt/nightscan"),
+                        "the application's folder")
+    etc: Path = _named("NIGHTSCAN_ETC", "/etc", Path("/etc"), "where system_config looks")
+    system_config: Words = _named("NIGHTSCAN_SYSTEM_CONFIG", "crontab,systemd/system/nightscan*",
+                                  _GUIDE_ETC, "patterns below NIGHTSCAN_ETC")
+    user_data: Words = _named("NIGHTSCAN_USER_DATA", "uploads,models,config,logs",
+                              ("uploads", "models", "config", "logs"),
+                              "folders below NIGHTSCAN_ROOT that are user data")
+    user_data_exclude: Words = _named("NIGHTSCAN_USER_DATA_EXCLUDE", "*.tmp,*.log.gz,cache/",
+                                      ("*.tmp", "*.log.gz", "cache/"),
+                                      "what user_data leaves out; a trailing / means a folder")
+    user_data_archives: int = _named("NIGHTSCAN_USER_DATA_ARCHIVES", "4", 2,
+                                     "how many archives user_data is split into")
+    logs_days: int = _named("NIGHTSCAN_LOGS_DAYS", "7", 7, "how many days of logs are user data")
+    source_exclude: Words = _named(
+        "NIGHTSCAN_SOURCE_EXCLUDE", "node_modules/,__pycache__/",
+        ("node_modules/", "__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",
+         "/backups/", "/uploads/", "/models/", "/logs/"),
+        "what source_code leaves out; a leading / means directly below NIGHTSCAN_ROOT")
+
+    backup_dir: Path = _named("NIGHTSCAN_BACKUP_DIR", "/opt/nightscan/backups",
+                              Path("/opt/nightscan/backups"), "the primary store, a directory")
+    primary_url: str = _named("NIGHTSCAN_PRIMARY", "s3://nightscan-backups/nightscan", "",
+                              "the primary store, where it is not NIGHTSCAN_BACKUP_DIR")
+    offsite_urls: Words = _named("NIGHTSCAN_OFFSITE", "s3://other-bucket/nightscan,/mnt/nas/backups",
+                                 (), "further offsite stores, as URLs or directories")
+    bucket: str = _named("AWS_BACKUP_BUCKET", "nightscan-backups", "",
+                         "the bucket of the first offsite store, s3://BUCKET/nightscan")
+    s3_endpoint: str = _named("AWS_ENDPOINT_URL", "https://s3.example.org", "",
+                              "an S3 that is not Amazon's")
+    s3_storage_class: str = _named("NIGHTSCAN_S3_STORAGE_CLASS", "STANDARD_IA", "STANDARD_IA",
+                                   "the storage class of what is uploaded")
+    owner: str = _named("NIGHTSCAN_OWNER", "nightscan:backup", "",
+                        "user:group of what a directory store writes; empty: whoever runs")
+    temp_dir: Path = _named("NIGHTSCAN_TEMP_DIR", "/var/tmp", Path(tempfile.gettempdir()),
+                            "room for scratch servers; no plain copy of a dump is ever there")
+
+    gpg_recipient: str = _named("NIGHTSCAN_GPG_RECIPIENT", "backup@nightscan.com", "",
+                                "the public key to encrypt for; empty: not encrypted")
+    gpg_home: Path | None = _named("NIGHTSCAN_GPG_HOME", "/opt/nightscan/.gnupg", None,
+                                   "the key ring; empty: gpg's own default")
+
+    broker_url: SecretStr = _named("NIGHTSCAN_BROKER_URL", "redis://localhost:6380/0",
+                                   SecretStr("redis://localhost:6380/0"),
+                                   "Celery's broker; never the Redis that is backed up")
+    result_backend: SecretStr = _named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
+                                       SecretStr(""), "Celery's results; empty: the broker")
+    timezone: str = _named("NIGHTSCAN_TIMEZONE", "Europe/Paris", "UTC",
+                           "the time zone of the timetable")
+
+    lease_seconds: int = _named("NIGHTSCAN_LEASE_SECONDS", "120", 120,
+                                "how long a silent holder keeps its lease")
+    deadline_seconds: int = _named("NIGHTSCAN_DEADLINE_SECONDS", "21600", 6 * 3600,
+                                   "how long a run may take before it is reported as failed")
+    retries: int = _named("NIGHTSCAN_RETRIES", "3", 3, "further tries after a transient error")
+    retry_seconds: int = _named("NIGHTSCAN_RETRY_SECONDS", "30", 30, "the first pause before one")
+    visibility_seconds: int = _named(
+        "NIGHTSCAN_VISIBILITY_SECONDS", "28800", 8 * 3600,
+        "when the broker hands out an unacknowledged message again; above the deadline")
+
+    email: str = _named("BACKUP_EMAIL", "admin@nightscan.com", "", "who is mailed")
+    slack_webhook_url: SecretStr = _named("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…",
+                                          SecretStr(""), "where Slack is told")
+    sentry_dsn: SecretStr = _named("SENTRY_DSN", "https://key@sentry.example.org/1", SecretStr(""),
+                                   "where errors are reported")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        **_sources: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only `load` reads the environment, so that each value's source is known."""
+        return (init_settings,)
+
+    @field_validator("system_config", "user_data", "user_data_exclude", "source_exclude",
+                     "offsite_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as exc:
+            raise ValueError("not a time zone") from exc
+        return value
+
+    @field_validator("db_port", "redis_port")
+    @classmethod
+    def _port(cls, value: int) -> int:
+        if not 0 < value < 65536:  # noqa: PLR2004 - the largest TCP port
+            raise ValueError("not a TCP port")
+        return value
+
+    @field_validator("user_data_archives", "lease_seconds", "deadline_seconds", "retry_seconds",
+                     "visibility_seconds")
+    @classmethod
+    def _above_zero(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("must be 1 or more")
+        return value
+
+    @field_validator("database_uri")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
+                "postgresql", "postgres"}:
+            raise ValueError("not a postgresql:// URI")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
+                "redis", "rediss", "unix"}:
+            raise ValueError("not a redis:// URL")
+        return value
+
+    @model_validator(mode="after")
+    def _visible_longer_than_a_run(self) -> Self:
+        if self.visibility_seconds <= 0:
+            raise ValueError("must be 1 or more")
+        return self
+
+    @property
+    def dsn(self) -> SecretStr:
+        """The database as one URI, whichever way it was given."""
+        if self.database_uri.get_secret_value():
+            return self.database_uri
+        password = self.db_password.get_secret_value()
+        secret = f":{quote(password, safe='')}" if password else ""
+        return SecretStr(f"postgresql://{quote(self.db_user, safe='')}{secret}@{self.db_host}:"
+                         f"{self.db_port}/{quote(self.db_name, safe='')}")
+
+    @property
+    def redis(self) -> SecretStr:
+        """The application's Redis as one URL, whichever way it was given."""
+        if self.redis_url.get_secret_value():
+            return self.redis_url
+        password = self.redis_password.get_secret_value()
+        secret = f":{quote(password, safe='')}@" if password else ""
+        return SecretStr(f"redis://{secret}{self.redis_host}:{self.redis_port}/0")
+
+    @property
+    def results(self) -> SecretStr:
+        """Where Celery's results go."""
+        return self.result_backend if self.result_backend.get_secret_value() else self.broker_url
+
+    @property
+    def primary(self) -> str:
+        """The primary store's URL or path."""
+        return self.primary_url or str(self.backup_dir)
+
+    @property
+    def offsites(self) -> tuple[str, ...]:
+        """The offsite stores' URLs or paths, the bucket of `AWS_BACKUP_BUCKET` first."""
+        first = (f"s3://{self.bucket}/nightscan",) if self.bucket else ()
+        return first + tuple(url for url in self.offsite_urls if url not in first)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the timetable."""
+        return ZoneInfo(self.timezone)
+
+
+def variables() -> dict[str, str]:
+    """Every variable's name, and the field that holds it."""
+    names = {}
+    for field, info in Settings.model_fields.items():
+        alias = info.validation_alias
+        if isinstance(alias, AliasChoices):
+            names[str(alias.choices[0])] = field
+    return names
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment; `SettingsError` tells everything that is wrong, a line each."""
+    environ = os.environ if environ is None else environ
+    known = variables()
+    problems = _unknown(environ, known)
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for name in known:
+        value, source, problem = _value(environ, name)
+        if problem:
+            problems.append(problem)
+        elif value is not None:
+            values[name], sources[name] = value, source
+    try:
+        settings = Settings(**values)  # type: ignore[arg-type]  # pydantic turns text into types
+    except ValidationError as exc:
+        problems += [_explain(error, sources) for error in exc.errors()]
+        raise SettingsError("\n".join(problems)) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    if settings.visibility_seconds <= settings.deadline_seconds:
+        raise SettingsError(
+            f"NIGHTSCAN_VISIBILITY_SECONDS is {settings.visibility_seconds}, but must be above "
+            f"NIGHTSCAN_DEADLINE_SECONDS ({settings.deadline_seconds}), or the broker hands out "
+            f"a running task a second time; for example "
+            f"NIGHTSCAN_VISIBILITY_SECONDS={settings.deadline_seconds + 7200}")
+    return settings
+
+
+def _value(environ: Mapping[str, str], name: str) -> tuple[str | None, str, str | None]:
+    """One variable's value and source, or what is wrong with it."""
+    direct, file = environ.get(name), environ.get(f"{name}_FILE")
+    if direct and file:
+        return None, "", f"{name} and {name}_FILE are both set: unset one of them"
+    if not file:
+        return direct or None, "the environment", None
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), file, None
+    except (OSError, UnicodeDecodeError) as exc:
+        return None, "", f"{name}_FILE names {file}, which cannot be read: {exc}"
+
+
+def _unknown(environ: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    problems = []
+    for name in sorted(environ):
+        bare = name.removesuffix("_FILE")
+        if not name.startswith(PREFIX) or name in known or bare in known:
+            continue
+        near = difflib.get_close_matches(bare, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else "see the table in README.md"
+        problems.append(f"{name} (from the environment) is not a setting: {hint}")
+    return problems
+
+
+def _explain(error: Any, sources: Mapping[str, str]) -> str:
+    """One line: the setting, its source, what is wrong, a valid example; never a secret's value."""
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    field = variables().get(name, name)
+    info = Settings.model_fields.get(field)
+    example = f"; for example {name}={info.examples[0]}" if info and info.examples else ""
+    secret = info is not None and info.annotation is SecretStr
+    value = "" if secret else f" {error['input']!r}"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"{name}{value} (from {sources.get(name, 'its default')}) is wrong: {reason}{example}"
+
+
+def without_secret(url: str) -> str:
+    """A URL for people to read: user and password left out."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{unquote(parts.path)}" if parts.scheme else url

@@ -1,0 +1,80 @@
+"""The narrow port that every store is: a directory, a bucket, and whatever wraps one.
+
+One contract suite (`tests/stores/test_contract.py`) holds for every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from nightscan_tasks.model import Buffer, Chunks, Stored
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a store's listing."""
+
+    key: str
+    stored_bytes: int
+    modified_at: datetime
+    version: str
+
+
+@dataclass(frozen=True)
+class StoreHealth:
+    """What a probe of a store found: it wrote, read back and deleted a small object.
+
+    `free_bytes` is None where a store has no limit that can be asked for.
+    """
+
+    url: str
+    server: str
+    free_bytes: int | None
+
+
+class Store(Protocol):
+    """A place where sets live. Keys are relative, `/`-separated, without `..`.
+
+    Errors: `StoreError` where another try may help, `StoreRefused` where it will not.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it: `primary`, `offsite`, …."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people: a path or `s3://bucket/prefix`; never a secret."""
+
+    def put(self, key: str, chunks: Iterable[Buffer], *, if_absent: bool = False) -> Stored:
+        """Store the whole stream or nothing: no reader ever sees a part of it.
+
+        Memory does not grow with the stream, whose length is unknown. An error from `chunks` passes
+        through, and leaves nothing. An existing object is replaced in one step, or with `if_absent`
+        left alone: `AlreadyExists`. When it returns, the object has survived a power cut.
+        """
+
+    def open(self, key: str) -> AbstractContextManager[Chunks]:
+        """The object's bytes, in buffers of at most 1 MiB; `NotFound` if there is none."""
+
+    def stat(self, key: str) -> Entry | None:
+        """What a listing would say of one object, or None; it is current, never cached."""
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every object whose key starts with `prefix`, sorted by key; nothing half-written."""
+
+    def delete(self, key: str) -> None:
+        """Remove one object. One that is not there is no error."""
+
+    def sweep(self, older_than: datetime) -> list[str]:
+        """Remove what crashed writes left behind before `older_than`, and say what it was."""
+
+    def probe(self) -> StoreHealth:
+        """Write, read and delete a small object, to find out now what a run would find later."""
+
+    def link_latest(self, links: dict[str, str]) -> None:
+        """Point `latest_…` names at keys, where a store has links; elsewhere nothing happens."""
