@@ -5,12 +5,16 @@ All are frozen. Times are aware, in UTC, and cut to seconds where they become na
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, JsonValue
+from pydantic_core import CoreSchema, core_schema
 
 from nightscan_tasks.errors import ManifestInvalid
 
@@ -18,7 +22,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 Chunks: TypeAlias = Iterator[Buffer]
 """A byte stream that is pulled: buffers of any size above 0, each valid until the next is asked for."""
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+Json: TypeAlias = JsonValue
+"""What can be a value on the wire."""
 
 COMPONENTS = ("database", "redis", "user_data", "system_config", "source_code")
 MANIFEST_NAME = "manifest.json"
@@ -38,6 +43,58 @@ class Tier(StrEnum):
     PRE_DEPLOY = "pre_deploy"
     MANUAL = "manual"
     PRE_RESTORE = "pre_restore"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long sets of a tier are kept, in calendar months and days; nothing set means for ever."""
+
+    days: int = 0
+    months: int = 0
+
+    def expired(self, taken_at: datetime, *, now: datetime) -> bool:
+        """Whether a set that was taken at `taken_at` is past its time at `now`."""
+        if not self.days and not self.months:
+            return False
+        return now >= _months_later(taken_at, self.months) + timedelta(days=self.days)
+
+    def __str__(self) -> str:
+        parts = [f"{count} {noun}" for count, noun in ((self.months, "months"), (self.days, "days"))
+                 if count]
+        return " ".join(parts) or "until removed"
+
+
+def _months_later(moment: datetime, months: int) -> datetime:
+    year, month = divmod(moment.month - 1 + months, 12)
+    last = calendar.monthrange(moment.year + year, month + 1)[1]
+    return moment.replace(year=moment.year + year, month=month + 1, day=min(moment.day, last))
+
+
+def Days(count: int) -> Keep:  # noqa: N802 - reads as the value it makes: keep=Days(7)
+    """Keep for so many days."""
+    return Keep(days=count)
+
+
+def Weeks(count: int) -> Keep:  # noqa: N802 - keep=Weeks(4)
+    """Keep for so many weeks."""
+    return Keep(days=7 * count)
+
+
+def Months(count: int) -> Keep:  # noqa: N802 - keep=Months(12)
+    """Keep for so many calendar months."""
+    return Keep(months=count)
+
+
+FOREVER = Keep()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a workflow saves, and how long it is kept."""
+
+    tier: Tier
+    components: tuple[str, ...]
+    keep: Keep
 
 
 @dataclass(frozen=True, order=True)
@@ -63,6 +120,13 @@ class SetId:
             raise ValueError(f"not a set id: {text!r}; expected for example daily/20261123T020000Z")
         taken_at = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
         return cls(Tier(match["tier"]), taken_at)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """On the wire an id is its text."""
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls.parse(str(value)),
+            serialization=core_schema.to_string_ser_schema())
 
     def key(self, name: str) -> str:
         """The key in a store of this set's file `name`."""
@@ -121,7 +185,12 @@ class PartRecord:
     report: Report
     started_at: datetime
     finished_at: datetime
-    versions_in_store: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """By artifact: the version its object had in the primary store when it was read back."""
+    snapshot: str | None = None
+    """Which snapshot of the database the part goes with: its own, or the one its files followed."""
+    problem: str | None = None
+    """What could not be read although the rest was saved; such a part never counts as whole."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ outlived a killed worker would hold its snapshot and its locks for hours.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import signal
 import subprocess
@@ -38,7 +37,7 @@ class Program:
                  stdin: bool = False, cwd: Path | None = None) -> None:
         self.name = Path(argv[0]).name
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._process = subprocess.Popen(  # noqa: S603 - a list, no shell
+        self._process = subprocess.Popen(
             [*_dies_with_parent(), *argv], env=None if env is None else dict(env), cwd=cwd, bufsize=0,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -11,11 +11,11 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from nightscan_tasks.errors import SettingsError
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
                                    "the storage class of what is uploaded")
     owner: str = _named("NIGHTSCAN_OWNER", "nightscan:backup", "",
                         "user:group of what a directory store writes; empty: whoever runs")
-    temp_dir: Path = _named("NIGHTSCAN_TEMP_DIR", "/var/tmp", Path(tempfile.gettempdir()),
+    temp_dir: Path = _named("NIGHTSCAN_TEMP_DIR", "/srv/scratch", Path(tempfile.gettempdir()),
                             "room for scratch servers; no plain copy of a dump is ever there")
 
     gpg_recipient: str = _named("NIGHTSCAN_GPG_RECIPIENT", "backup@nightscan.com", "",
@@ -130,8 +130,9 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        **_sources: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls it with these
+        init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource, file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only `load` reads the environment, so that each value's source is known."""
         return (init_settings,)
@@ -183,12 +184,6 @@ class Settings(BaseSettings):
                 "redis", "rediss", "unix"}:
             raise ValueError("not a redis:// URL")
         return value
-
-    @model_validator(mode="after")
-    def _visible_longer_than_a_run(self) -> Self:
-        if self.visibility_seconds <= 0:
-            raise ValueError("must be 1 or more")
-        return self
 
     @property
     def dsn(self) -> SecretStr:

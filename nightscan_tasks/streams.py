@@ -15,7 +15,7 @@ class Tally:
 
     seen: Callable[[int], None] | None = None
     total_bytes: int = 0
-    _sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def add(self, chunk: Buffer) -> None:
         """Count and hash one buffer."""
