@@ -1,0 +1,11 @@
+"""How plain bytes become stored ones, and back: gzip that `gunzip` reads, then GPG that `gpg` reads.
+
+`members` makes gzip out of blocks of about 1 MiB, and does not spend time on what hardly shrinks;
+`keys` finds the one key to encrypt for, and says what is wrong with it; `codec` joins both into a
+stream in which reading, hashing, compressing and encrypting overlap.
+"""
+
+from nightscan_tasks.codec.codec import Codec
+from nightscan_tasks.codec.keys import RecipientKey, end_agent, inspect_recipient
+
+__all__ = ["Codec", "RecipientKey", "end_agent", "inspect_recipient"]

@@ -1,0 +1,193 @@
+"""Plain bytes to stored bytes and back, as streams whose steps overlap.
+
+    source → blocks → members → gpg → caller        each arrow is a thread or a process boundary
+                └───→ hash
+
+Reading, hashing, compressing, writing to gpg and reading from it run side by side; what waits between
+them is bounded, to about 20 MiB.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from gzip import BadGzipFile
+from pathlib import Path
+from typing import Any
+
+from isal import igzip, isal_zlib
+
+from nightscan_tasks.codec.keys import home_options, inspect_recipient
+from nightscan_tasks.codec.members import blocks, member
+from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed
+from nightscan_tasks.model import Buffer, Chunks
+from nightscan_tasks.process import CHUNK_BYTES, Feed, Program
+from nightscan_tasks.streams import ReadAhead, Tally
+
+_AHEAD = 4  # blocks that are compressed or hashed before the slowest step takes them
+_COMPRESSORS = 2
+
+
+@dataclass(frozen=True)
+class Codec:
+    """gzip, and GPG for `recipient`; without one, gzip alone.
+
+    `home` is the key ring (None: gpg's own default). Decoding needs the private key in it, and for one
+    that has a passphrase `passphrase_file`, or an agent that knows it.
+    """
+
+    recipient: str = ""
+    home: Path | None = None
+    passphrase_file: Path | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What an artifact's name ends with."""
+        return ".gz.gpg" if self.recipient else ".gz"
+
+    @contextmanager
+    def encode(self, chunks: Iterable[Buffer], *, plain: Tally | None = None) -> Iterator[Chunks]:
+        """Stored bytes from plain ones, which are counted and hashed in `plain`.
+
+        `plain` is complete when the stored bytes are. An error from `chunks`, which are read in another
+        thread, passes through; `EncryptionFailed` is raised before any is read when the key cannot be
+        used, and later when gpg fails. Leaving the context ends every thread and process of it.
+        """
+        with ExitStack() as stack:
+            program = stack.enter_context(self._encryption()) if self.recipient else None
+            hasher = stack.enter_context(_pool(1, "hash"))
+            compressors = stack.enter_context(_pool(_COMPRESSORS, "gzip"))
+            pending = stack.enter_context(ReadAhead(
+                _submit(chunks, compressors, hasher, plain or Tally()), depth=_AHEAD, name="read"))
+            if program is None:
+                yield _members(pending)
+            else:
+                feed = stack.enter_context(Feed(program, _members(pending)))
+                yield _encrypted(program, feed)
+
+    @contextmanager
+    def decode(self, chunks: Iterable[Buffer]) -> Iterator[Chunks]:
+        """Plain bytes from stored ones.
+
+        A stream that ends without an error is whole: its checksums and its encryption held.
+        `EncryptionFailed` when gpg cannot decrypt it, `DigestMismatch` when it is damaged or cut short.
+        """
+        if not self.recipient:
+            yield _gunzip(_Pulled(chunks))
+            return
+        with self._decryption() as program, Feed(program, chunks) as feed:
+            yield _decrypted(program, feed)
+
+    def _encryption(self) -> Program:
+        key = inspect_recipient(self.recipient, self.home)
+        if not key.usable:
+            raise EncryptionFailed(key.problem)
+        return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet",
+                        "--no-auto-check-trustdb", "--trust-model", "always",
+                        "--compress-algo", "none", "--encrypt", "-r", key.fingerprint], stdin=True)
+
+    def _decryption(self) -> Program:
+        # Without a passphrase file an agent may know it; nobody is there to be asked.
+        secret = (["--pinentry-mode", "error"] if self.passphrase_file is None else
+                  ["--pinentry-mode", "loopback", "--passphrase-file", str(self.passphrase_file)])
+        return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet", *secret,
+                        "--no-auto-check-trustdb", "--decrypt"], stdin=True)
+
+
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[Executor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_Pending = tuple["Future[bytes]", "Future[None]"]
+
+
+def _submit(chunks: Iterable[Buffer], compressors: Executor, hasher: Executor,
+            plain: Tally) -> Iterator[_Pending]:
+    """Each block's member and its hashing, as work that is under way."""
+    empty = True
+    for block in blocks(chunks):
+        empty = False
+        yield compressors.submit(member, block), hasher.submit(plain.add, block)
+    if empty:
+        yield compressors.submit(member, b""), hasher.submit(plain.add, b"")
+
+
+def _members(pending: Iterable[_Pending]) -> Iterator[bytes]:
+    for packed, hashed in pending:
+        yield packed.result()
+        hashed.result()  # so that no more than a few blocks wait for the hash
+
+
+def _encrypted(program: Program, feed: Feed) -> Chunks:
+    yield from program.output()
+    feed.check()
+    try:
+        program.finish()
+    except ProcessFailed as exc:
+        raise EncryptionFailed(f"encrypting failed: {exc}") from exc
+
+
+def _decrypted(program: Program, feed: Feed) -> Chunks:
+    output = _Pulled(program.output())
+    try:
+        yield from _gunzip(output)
+    except DigestMismatch:
+        if output.ended:  # because gpg gave up: it, or what it was fed with, knows why
+            feed.check()
+            _finish_decryption(program)
+        raise
+    feed.check()
+    _finish_decryption(program)
+
+
+def _finish_decryption(program: Program) -> None:
+    try:
+        program.finish()
+    except ProcessFailed as exc:
+        raise EncryptionFailed(
+            f"decrypting failed: {exc}; the private key has to be in the key ring that "
+            f"NIGHTSCAN_GPG_HOME names, and its passphrase in a file or with its agent") from exc
+
+
+class _Pulled(io.RawIOBase):
+    """Chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+        self.empty, self.ended = True, False
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill some of `buffer`; 0 at the end."""
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+            self.ended = not self._rest
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        self.empty = self.empty and self.ended
+        return count
+
+
+def _gunzip(stored: _Pulled) -> Chunks:
+    reader = igzip.IGzipFile(fileobj=stored, mode="rb")
+    try:
+        while chunk := reader.read(CHUNK_BYTES):
+            yield chunk
+    except EOFError as exc:
+        raise DigestMismatch("the stored bytes are cut short: a gzip member is not whole") from exc
+    except (BadGzipFile, isal_zlib.error) as exc:  # type: ignore[misc]  # its stub is wrong
+        raise DigestMismatch(f"the stored bytes are damaged: {exc}") from exc
+    if stored.empty:
+        raise DigestMismatch("the stored bytes are cut short: there are none")
