@@ -1,0 +1,176 @@
+"""PostgreSQL with a database `nightscan`, owned by a role that is no superuser.
+
+PostgreSQL refuses to run as root; then it runs as `nobody`. That user may not be allowed to enter the
+folders above the world or above the program (root's home, a temporary folder): where that is so, its
+process gets the one capability that lets it pass, and nothing else of root's.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from nightscan_tasks import process
+from nightscan_tasks.errors import ProcessFailed, WorldError
+from nightscan_tasks.programs import Tool
+from nightscan_tasks.world.service import HOST, NotReady, Ports, Tidy, embedded
+
+SUPERUSER = "postgres"
+ROLE = "nightscan"
+DATABASE = "nightscan"
+_UNPRIVILEGED = "nobody"
+_ENTER_FOR_OTHERS = 0o001
+_ASK_SECONDS = 5
+# A world may be lost when the machine loses power, but not when a process is killed: so no fsync.
+_CONFIG = f"""
+listen_addresses = '{HOST}'
+unix_socket_directories = ''
+password_encryption = 'scram-sha-256'
+fsync = off
+full_page_writes = off
+max_wal_size = '4GB'
+shared_buffers = '128MB'
+max_connections = 60
+jit = off
+logging_collector = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+
+
+@dataclass(frozen=True)
+class Postgres(Tidy):
+    """One server in `home`, with the passwords of its superuser and of the application's role."""
+
+    home: Path
+    superuser_password: str
+    role_password: str
+
+    name = "postgres"
+    port_names = ("postgres",)
+    stop_signal = signal.SIGINT  # "fast": sessions are ended, data is written
+    patience_seconds = 20.0
+
+    @property
+    def tool(self) -> Tool:
+        """The server; `initdb` lies beside it."""
+        return embedded("postgres")
+
+    @property
+    def data(self) -> Path:
+        """The cluster."""
+        return self.home / "data"
+
+    def prepare(self) -> None:
+        """Make the cluster, whole or not at all."""
+        if not (self.data / "PG_VERSION").exists() or not (self.home / "made").exists():
+            shutil.rmtree(self.data, ignore_errors=True)
+            self._initdb()
+            (self.home / "made").touch()
+        # Left by a server that was killed; by now its id may be another program's.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def argv(self, ports: Ports) -> list[str]:
+        """The server in the foreground."""
+        return [*self._as_unprivileged(), str(self.tool.path), "-D", str(self.data),
+                "-p", str(ports["postgres"])]
+
+    def check(self, ports: Ports) -> None:
+        """The role can log in to its database; the first time, both are made."""
+        try:
+            with psycopg.connect(self.superuser_dsn(ports), connect_timeout=_ASK_SECONDS,
+                                 autocommit=True) as connection:
+                self._make_database(connection)
+            with psycopg.connect(self.dsn(ports), connect_timeout=_ASK_SECONDS) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError as exc:
+            raise NotReady(str(exc).strip()) from exc
+
+    def dsn(self, ports: Ports, database: str = DATABASE) -> str:
+        """How the application's role reaches a database, password included."""
+        return (f"postgresql://{ROLE}:{quote(self.role_password, safe='')}@{HOST}:"
+                f"{ports['postgres']}/{database}")
+
+    def superuser_dsn(self, ports: Ports, database: str = "postgres") -> str:
+        """How the superuser reaches a database, password included."""
+        return (f"postgresql://{SUPERUSER}:{quote(self.superuser_password, safe='')}@{HOST}:"
+                f"{ports['postgres']}/{database}")
+
+    def _make_database(self, connection: psycopg.Connection) -> None:
+        """The role may make databases, as a restore beside the live one needs it, and no more."""
+        if not _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", ROLE):
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(
+                sql.Identifier(ROLE), sql.Literal(self.role_password)))
+        if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                sql.Identifier(DATABASE), sql.Identifier(ROLE)))
+
+    def _initdb(self) -> None:
+        self.data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            user = _unprivileged()
+            os.chown(self.data, user.pw_uid, user.pw_gid)
+        with _password_file(self.home, self.superuser_password) as password_file:
+            try:
+                process.run([*self._as_unprivileged("--pdeathsig=KILL"),
+                             str(self.tool.path.with_name("initdb")), "-D", str(self.data),
+                             "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}",
+                             "--encoding=UTF8", "--locale=C", "--no-sync"],
+                            cwd=self.home, env={"PATH": os.defpath, "LC_ALL": "C"})
+            except ProcessFailed as exc:
+                raise WorldError(f"postgres: {exc}") from exc
+        with (self.data / "postgresql.conf").open("a") as config:
+            config.write(_CONFIG)
+
+    def _as_unprivileged(self, *options: str) -> list[str]:
+        """What goes before a program that refuses to run as root."""
+        if os.geteuid() != 0:
+            return []
+        user, setpriv = _unprivileged(), shutil.which("setpriv")
+        if setpriv is None:
+            raise WorldError("PostgreSQL refuses to run as root, and `setpriv`, which would change "
+                             "the user, is missing: `apt-get install util-linux`, or do not be root")
+        hidden = not (_reachable(self.home) and _reachable(self.tool.path))
+        passing = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+        return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *options,
+                *(passing if hidden else ["--inh-caps=-all"]), "--"]
+
+
+def _unprivileged() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(_UNPRIVILEGED)
+    except KeyError as exc:
+        raise WorldError(f"PostgreSQL refuses to run as root, and there is no user "
+                         f"`{_UNPRIVILEGED}` to run it as: do not be root") from exc
+
+
+def _reachable(path: Path) -> bool:
+    """Whether everybody may go down to it."""
+    return all(folder.stat().st_mode & _ENTER_FOR_OTHERS for folder in path.resolve().parents)
+
+
+@contextmanager
+def _password_file(folder: Path, password: str) -> Iterator[Path]:
+    """The password where only the user of the server can read it, for as long as it is needed."""
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix="password.") as file:
+        file.write(password)
+        file.flush()
+        if os.geteuid() == 0:
+            user = _unprivileged()
+            os.chown(file.name, user.pw_uid, user.pw_gid)
+        yield Path(file.name)
+
+
+def _exists(connection: psycopg.Connection, query: str, name: str) -> bool:
+    return connection.execute(query.encode(), (name,)).fetchone() is not None
