@@ -75,6 +75,10 @@ class LeaseLost(NightscanError):
     """The lease passed to another holder; whatever was about to be published must not be."""
 
 
+class WorkerVanished(NightscanError):
+    """A worker took the work, and was never heard of again."""
+
+
 class RestoreRefused(NightscanError):
     """Restoring would damage what is live, or cannot succeed; nothing was changed."""
 

@@ -1,0 +1,39 @@
+"""The timetable, in the time zone that `NIGHTSCAN_TIMEZONE` names.
+
+Sunday the 1st has three runs due at 02:00. They queue for the lease, in this order, and none is lost.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from celery.schedules import crontab
+
+# Unbounded: a broker that is down at the due moment delays a run, and does not lose it.
+_SENT_WHATEVER_HAPPENS: dict[str, Any] = {
+    "retry": True,
+    "retry_policy": {"max_retries": None, "interval_start": 0, "interval_step": 1, "interval_max": 30},
+}
+
+
+def schedule() -> dict[str, dict[str, Any]]:
+    """Celery's `beat_schedule`."""
+    return {
+        "daily": _due("nightscan.backup_daily", crontab(hour="2", minute="0")),
+        "weekly": _due("nightscan.backup_weekly", crontab(hour="2", minute="0", day_of_week="sunday")),
+        "monthly": _due("nightscan.backup_monthly", crontab(hour="2", minute="0", day_of_month="1")),
+        "rotate": _due("nightscan.rotate", crontab(hour="8", minute="0")),
+        # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
+        # nobody.
+        "tend": _often("nightscan.tend", timedelta(minutes=1)),
+        "replicate": _often("nightscan.replicate", timedelta(hours=1)),
+    }
+
+
+def _due(task: str, when: crontab) -> dict[str, Any]:
+    return {"task": task, "schedule": when, "options": _SENT_WHATEVER_HAPPENS}
+
+
+def _often(task: str, every: timedelta) -> dict[str, Any]:
+    return {"task": task, "schedule": every, "options": {"expires": every.total_seconds()}}

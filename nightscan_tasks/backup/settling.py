@@ -1,0 +1,163 @@
+"""A run whose work is done is settled: manifest, outcome, links; once, whoever calls it how often."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from nightscan_tasks.backup.dumping import unchanged, whole
+from nightscan_tasks.backup.guide import write_guide
+from nightscan_tasks.backup.opening import LEASE, lease_of
+from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.errors import LeaseLost, NightscanError
+from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
+from nightscan_tasks.model import GUIDE_NAME, Failure, Manifest, PartRecord, Report
+from nightscan_tasks.replication import has
+from nightscan_tasks.stores.base import Store
+from nightscan_tasks.system import System
+
+
+def settle(system: System, run_id: str, *, final: bool = False) -> Outcome | None:
+    """Publish what a run saved, and record how it ended; None while work of it is still open.
+
+    With `final`, for a run past its deadline, what is still open has failed.
+    """
+    state = system.ledger.state(run_id)
+    if state.outcome is not None:
+        return _tidy(system, state.run, state.outcome)
+    if not final and unfinished(system, state):
+        return None
+    try:
+        outcome = _publish(system, state)
+    except LeaseLost as exc:
+        failure = Failure("settle", "LeaseLost", str(exc), system.clock())
+        outcome = _outcome(system, state, Ending.FAILED, failures=(failure,))
+    return _tidy(system, state.run, system.ledger.settle(outcome))
+
+
+def unfinished(system: System, state: RunState) -> list[str]:
+    """The work that neither succeeded nor failed: parts, and copies as `part@store`."""
+    open_work = []
+    for part in state.run.parts:
+        if part in state.failures:
+            continue
+        if whole(system, state.run, part) is None:
+            open_work.append(part)
+            continue
+        open_work += [f"{part}@{store}" for store in state.run.offsites
+                      if (part, store) not in state.copies and f"{part}@{store}" not in state.failures]
+    return open_work
+
+
+def _publish(system: System, state: RunState) -> Outcome:
+    run = state.run
+    if state.started is None:
+        raise LeaseLost(f"{run.run_id} never started")
+    system.leases.check(lease_of(system, run, state.started))
+    records = [state.parts[part] for part in run.parts if part in state.parts]
+    records = [record for record in records if unchanged(system, run, record)]
+    failures = _failures(system, state, records)
+    if not records:
+        return _outcome(system, state, Ending.FAILED, failures=failures)
+    manifest = _manifest(system, state, records, failures)
+    _write(system.primary, manifest)
+    stores, notes = _write_offsite(system, state, manifest, records)
+    system.primary.link_latest(_links(manifest))
+    ending = _ending(manifest, missing_copies=len(stores) - 1 < len(run.offsites))
+    return _outcome(system, state, ending, manifest=manifest, stores=stores, notes=notes,
+                    failures=(*failures, *_copy_failures(state)))
+
+
+def _failures(system: System, state: RunState, records: list[PartRecord]) -> tuple[Failure, ...]:
+    """Why each part that is not whole is not."""
+    good = {record.part for record in records if not record.problem and whole(system, state.run, record.part)}
+    return tuple(state.failures.get(part) or Failure(
+        part, "Unfinished", "its task ended without a result before the run's deadline", system.clock())
+        for part in state.run.parts if part not in good)
+
+
+def _copy_failures(state: RunState) -> tuple[Failure, ...]:
+    return tuple(failure for failure in state.failures.values() if "@" in failure.part)
+
+
+def _manifest(system: System, state: RunState, records: list[PartRecord],
+              failures: tuple[Failure, ...]) -> Manifest:
+    run = state.run
+    versions = {"nightscan-tasks": version("nightscan-tasks")}
+    for record in records:
+        versions |= record.report.versions
+    return Manifest(
+        set_id=run.set_id, run_id=run.run_id, complete=not failures, opened_at=run.opened_at,
+        settled_at=system.clock(), encrypted_for=system.settings.gpg_recipient or None, host=run.host,
+        tag=run.tag, components=_reports(records), failures=failures, versions=versions,
+        artifacts=tuple(artifact for record in records for artifact in record.artifacts))
+
+
+def _reports(records: list[PartRecord]) -> dict[str, Report]:
+    """One report a component; the fingerprints of its parts are added up."""
+    reports: dict[str, Report] = {}
+    for record in records:
+        earlier = reports.get(record.component)
+        reports[record.component] = record.report if earlier is None else _joined(earlier, record.report)
+    return reports
+
+
+def _joined(one: Report, other: Report) -> Report:
+    from nightscan_tasks.components.files import combine  # late: only components in parts need it
+    return Report(fingerprint=combine([one.fingerprint, other.fingerprint]),
+                  versions={**one.versions, **other.versions}, notes=one.notes + other.notes,
+                  facts={**one.facts, **other.facts})
+
+
+def _write(store: Store, manifest: Manifest) -> None:
+    store.put(manifest.set_id.key(GUIDE_NAME), [write_guide(manifest).encode()])
+    Catalog(store).publish(manifest)
+
+
+def _write_offsite(system: System, state: RunState, manifest: Manifest,
+                   records: list[PartRecord]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the stores that have the set now, and why another has it not."""
+    stores, notes = [system.primary.name], []
+    for name in state.run.offsites:
+        try:
+            store = system.store(name)
+            if all((record.part, name) in state.copies and has(store, manifest.set_id, record)
+                   for record in records):
+                _write(store, manifest)
+                stores.append(name)
+        except NightscanError as exc:
+            notes.append(f"{name}: {exc}")
+    return tuple(stores), tuple(notes)
+
+
+def _ending(manifest: Manifest, *, missing_copies: bool) -> Ending:
+    if not manifest.complete:
+        return Ending.INCOMPLETE
+    return Ending.DEGRADED if missing_copies else Ending.GOOD
+
+
+def _outcome(system: System, state: RunState, ending: Ending, *, manifest: Manifest | None = None,
+             stores: tuple[str, ...] = (), notes: tuple[str, ...] = (),
+             failures: tuple[Failure, ...] = ()) -> Outcome:
+    now = system.clock()
+    since = state.started.started_at if state.started else state.run.opened_at
+    return Outcome(state.run.run_id, state.run.set_id, ending, now, (now - since).total_seconds(),
+                   plain_bytes=manifest.plain_bytes if manifest else 0,
+                   stored_bytes=manifest.stored_bytes if manifest else 0,
+                   stores=stores, failures=failures, notes=notes)
+
+
+def _links(manifest: Manifest) -> dict[str, str]:
+    if not manifest.complete:
+        return {}
+    return {f"latest_{artifact.name}": manifest.set_id.key(artifact.name) for artifact in manifest.artifacts}
+
+
+def _tidy(system: System, run: Run, outcome: Outcome) -> Outcome:
+    """Let go of what only a running run needs; it may have been done before."""
+    started = system.ledger.started(run.run_id)
+    held = system.leases.look(LEASE)
+    if started and held and held.token == started.token and not held.beat.released:
+        system.leases.release(held)
+    system.leases.forget(f"{run.run_id}/")
+    system.ledger.forget_listings(run.run_id)
+    return outcome

@@ -1,0 +1,85 @@
+"""What is left over: runs that wait, work that was lost with a worker or a broker, runs past their time.
+
+`tend` only decides; whoever calls it sends the work. It looks at the ledger alone, so it works the same
+after the broker has lost everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nightscan_tasks.backup.dumping import give_up
+from nightscan_tasks.backup.opening import lease_of
+from nightscan_tasks.backup.settling import unfinished
+from nightscan_tasks.errors import LeaseLost, WorkerVanished
+from nightscan_tasks.ledger import RunState, Sent
+from nightscan_tasks.system import System
+
+_UNSEEN_AFTER = 5  # leases' lengths without any sign of life, before work is sent again
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What to do for one run: start it, do `work` of it again, or settle it."""
+
+    run_id: str
+    start: bool = False
+    work: tuple[str, ...] = ()
+    settle: bool = False
+    final: bool = False
+
+
+def tend(system: System) -> list[Todo]:
+    """What every open run needs now, the oldest run first."""
+    todos = []
+    for run in system.ledger.open_runs(now=system.clock()):
+        todo = _todo(system, system.ledger.state(run.run_id))
+        if todo:
+            todos.append(todo)
+    return todos
+
+
+def _todo(system: System, state: RunState) -> Todo | None:
+    run = state.run
+    if state.started is None:
+        return Todo(run.run_id, start=True)
+    now = system.clock()
+    if now - state.started.started_at > timedelta(seconds=run.deadline_seconds):
+        return Todo(run.run_id, settle=True, final=True)
+    try:
+        system.leases.renew(lease_of(system, run, state.started))
+    except LeaseLost:
+        return Todo(run.run_id, settle=True, final=True)
+    work = unfinished(system, state)
+    if not work:
+        return Todo(run.run_id, settle=True)
+    lost = tuple(each for each in work if _lost(system, state, each))
+    return _again(system, state, lost) if lost else None
+
+
+def _lost(system: System, state: RunState, work: str) -> bool:
+    """Whether nobody is at it: its lease expired, or nobody took one long after it was sent."""
+    now = system.clock()
+    quiet = now - max(state.sent.sent_at if state.sent else now, state.started.started_at
+                      if state.started else now)
+    held = system.leases.look(f"{state.run.run_id}/{work}")
+    if held is not None and held.live(now):
+        return False
+    silent = timedelta(seconds=system.settings.lease_seconds)
+    if held is not None and not held.beat.released:
+        return quiet > silent  # it was begun, and its worker is gone
+    return quiet > (_UNSEEN_AFTER * silent if state.sent else silent)
+
+
+def _again(system: System, state: RunState, lost: tuple[str, ...]) -> Todo | None:
+    """Send lost work once more, or give it up after so many times."""
+    times = state.sent.times if state.sent else 0
+    if times > system.settings.retries:
+        for work in lost:
+            give_up(system, state.run.run_id, work, WorkerVanished(
+                f"{work} was started {times} times, and each time its worker vanished without a word: "
+                f"look for the kernel's out-of-memory killer, or for a queue that nobody consumes"))
+        return Todo(state.run.run_id, settle=True)
+    system.ledger.send(state.run.run_id, Sent(system.clock(), times + 1))
+    return Todo(state.run.run_id, work=lost)

@@ -1,0 +1,168 @@
+"""The right to be the only run on a resource, with a token, an expiry and a heartbeat.
+
+A lease is a file `leases/<resource>/<token>.json`, created exclusively; the highest token is the lease.
+Tokens only grow, so whoever holds a lower one has lost, however late it wakes up: that is the fence.
+A heartbeat is a file beside it, written by the holder alone; no file is ever changed by two.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from nightscan_tasks import wire
+from nightscan_tasks.errors import AlreadyExists, Busy, LeaseLost, ManifestInvalid, NightscanError, NotFound
+from nightscan_tasks.model import Json
+from nightscan_tasks.stores.base import Store
+
+PREFIX = "leases"
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a holder last said: until when it holds, how far it is, and whether it let go."""
+
+    holder: str
+    expires_at: datetime
+    progress: dict[str, Json] = field(default_factory=dict)
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease as the store shows it now; `holder` names the run, or one try of a task."""
+
+    resource: str
+    token: int
+    beat: Beat
+
+    def live(self, now: datetime) -> bool:
+        """Whether somebody holds it."""
+        return not self.beat.released and now < self.beat.expires_at
+
+
+class Leases:
+    """The leases of a store. `seconds` is how long a silent holder keeps one."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], *, seconds: int) -> None:
+        self._store = store
+        self._clock = clock
+        self.seconds = seconds
+
+    def acquire(self, resource: str, holder: str) -> Held:
+        """Take the lease, or take it up again where `holder` has it already; `Busy` names who has it."""
+        held = self.look(resource)
+        if held is not None and held.live(self._clock()):
+            if held.beat.holder == holder:
+                return held
+            raise Busy(f"{resource} is held by {held.beat.holder} until {held.beat.expires_at:%H:%M:%S} UTC")
+        token = held.token + 1 if held else 1
+        beat = self._beat(holder, {})
+        try:
+            self._store.put(_key(resource, token), [wire.encode(beat)], if_absent=True)
+        except AlreadyExists:
+            raise Busy(f"{resource} was taken by another at this moment") from None
+        newest = max(self._tokens(resource), default=token)
+        if newest != token:  # our look was old: others came and went, and theirs were tidied away
+            self._store.delete(_key(resource, token))
+            raise Busy(f"{resource} was taken by another at this moment")
+        self._tidy(resource, token)
+        return Held(resource, token, beat)
+
+    def look(self, resource: str) -> Held | None:
+        """The lease as it is now, or None where nobody ever took it."""
+        for token in sorted(self._tokens(resource), reverse=True):
+            for suffix in (".beat", ".json"):
+                beat = self._read(_key(resource, token, suffix))
+                if beat is not None:
+                    return Held(resource, token, beat)
+        return None
+
+    def check(self, held: Held) -> None:
+        """`LeaseLost` unless no one came after `held`. An expired lease that nobody took is still ours."""
+        newest = max(self._tokens(held.resource), default=0)
+        if newest != held.token:
+            raise LeaseLost(f"{held.beat.holder} no longer holds {held.resource}: "
+                            f"token {held.token} was followed by {newest}")
+
+    def held(self, resource: str, token: int, holder: str) -> Held:
+        """A lease that was taken elsewhere, by another process of the same run, from its token."""
+        return Held(resource, token, self._beat(holder, {}))
+
+    def renew(self, held: Held, progress: dict[str, Json] | None = None) -> None:
+        """Prolong it, and tell how far the work is; `LeaseLost` where another has it."""
+        self.check(held)
+        self._store.put(_key(held.resource, held.token, ".beat"),
+                        [wire.encode(self._beat(held.beat.holder, progress or {}))])
+
+    def release(self, held: Held) -> None:
+        """Let go, so that the next needs not wait for the expiry. One that was lost stays as it is."""
+        beat = Beat(held.beat.holder, self._clock(), released=True)
+        self._store.put(_key(held.resource, held.token, ".beat"), [wire.encode(beat)])
+
+    def forget(self, prefix: str) -> None:
+        """Remove the leases of all resources whose names begin with `prefix`, once none is needed."""
+        for entry in list(self._store.list(f"{PREFIX}/{prefix}")):
+            self._store.delete(entry.key)
+
+    @contextmanager
+    def kept(self, held: Sequence[Held],
+             progress: Callable[[], dict[str, Json]]) -> Iterator[Callable[[], None]]:
+        """Keep leases alive from a thread; yields a check that raises `LeaseLost` once one is lost.
+
+        A store that does not answer is no loss yet: the heartbeat tries again until the lease expires.
+        """
+        ended = threading.Event()
+        lost: list[LeaseLost] = []
+
+        def beat() -> None:
+            while not ended.wait(self.seconds / 6):
+                for each in held:
+                    try:
+                        self.renew(each, progress())
+                    except LeaseLost as exc:
+                        lost.append(exc)
+                        return
+                    except NightscanError:
+                        continue
+
+        def check() -> None:
+            if lost:
+                raise lost[0]
+
+        thread = threading.Thread(target=beat, name="leases", daemon=True)
+        thread.start()
+        try:
+            yield check
+        finally:
+            ended.set()
+            thread.join()
+
+    def _beat(self, holder: str, progress: dict[str, Json]) -> Beat:
+        return Beat(holder, self._clock() + timedelta(seconds=self.seconds), progress)
+
+    def _tokens(self, resource: str) -> Iterator[int]:
+        for entry in self._store.list(f"{PREFIX}/{resource}/"):
+            stem, _, suffix = entry.key.rpartition("/")[2].partition(".")
+            if suffix == "json" and stem.isdigit():
+                yield int(stem)
+
+    def _read(self, key: str) -> Beat | None:
+        try:
+            with self._store.open(key) as chunks:
+                return wire.decode(Beat, b"".join(chunks), source=key)
+        except (NotFound, ManifestInvalid):  # tidied away meanwhile, or not ours: as good as absent
+            return None
+
+    def _tidy(self, resource: str, token: int) -> None:
+        for entry in list(self._store.list(f"{PREFIX}/{resource}/")):
+            stem = entry.key.rpartition("/")[2].partition(".")[0]
+            if stem.isdigit() and int(stem) < token:
+                self._store.delete(entry.key)
+
+
+def _key(resource: str, token: int, suffix: str = ".json") -> str:
+    return f"{PREFIX}/{resource}/{token:012d}{suffix}"

@@ -1,0 +1,66 @@
+"""What is worth another try, when, and what is recorded when there is none left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from celery import Task
+
+from nightscan_tasks.errors import Busy, NightscanError
+from nightscan_tasks.model import Json
+from nightscan_tasks.system import System
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 2
+_BUSY_AT_MOST_SECONDS = 30
+
+
+def attempt(task: Task, system: System, work: Callable[[], T],
+            give_up: Callable[[BaseException], object]) -> T:
+    """Retry what is transient, wait for what is busy, and give up on the rest, once and on record.
+
+    Waiting is no try: `waited`, a keyword that every such task accepts, counts it apart.
+    """
+    waited = int(task.request.kwargs.get("waited", 0))
+    try:
+        return work()
+    except Busy as exc:
+        pause = min(_BUSY_SECONDS * (waited + 1), _BUSY_AT_MOST_SECONDS)
+        raise task.retry(exc=exc, countdown=pause, max_retries=None,
+                         kwargs={**task.request.kwargs, "waited": waited + 1}) from exc
+    except NightscanError as exc:
+        tries = task.request.retries - waited
+        if exc.transient and tries < system.settings.retries:
+            pause = system.settings.retry_seconds * 2**tries
+            raise task.retry(exc=exc, countdown=pause, max_retries=None) from exc
+        give_up(exc)
+        raise
+    except BaseException as exc:  # a bug, or a time limit: on record as well, and as loud as it came
+        give_up(exc)
+        raise
+
+
+def show(task: Task) -> Callable[[dict[str, Json]], None]:
+    """A watcher that makes a task's progress visible: as its state, and as an event for Flower."""
+
+    def watch(progress: dict[str, Json]) -> None:
+        task.update_state(state="PROGRESS", meta=progress)
+        task.send_event("task-progress", result=sentence(progress))
+
+    return watch
+
+
+def sentence(progress: dict[str, Any]) -> str:
+    """One progress report in words: `reading 412 MB of about 1.6 GB, 120 MB/s`."""
+    done, total, rate = (_size(float(progress[key])) for key in ("bytes", "of_bytes", "bytes_per_second"))
+    return f"{progress['phase']} {done} of about {total}, {rate}/s"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - decimal units
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,63 @@
+"""Reading every stored byte of a set back, and comparing it with what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.errors import DigestMismatch, NotFound
+from nightscan_tasks.ledger import Verified
+from nightscan_tasks.model import Artifact, Manifest
+from nightscan_tasks.stores.base import Store
+from nightscan_tasks.streams import Tally
+
+
+def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], datetime],
+               seen: Callable[[int], None] | None = None) -> Verified:
+    """What reading a whole set found. Damage is in `problems`, one line an artifact; a store that does
+    not answer raises, for then nothing is known. `seen` is told the bytes read so far.
+    """
+    problems, read_bytes = [], 0
+    for artifact in manifest.artifacts:
+        before = read_bytes
+        progress = (lambda count, before=before: seen(before + count)) if seen else None
+        found, problem = _read(catalog.store, manifest, artifact, progress)
+        read_bytes += found
+        if problem:
+            problems.append(problem)
+    return Verified(manifest.set_id, catalog.store.name, clock(), read_bytes, tuple(problems))
+
+
+def read_back(store: Store, key: str, *, sha256: str, stored_bytes: int,
+              seen: Callable[[int], None] | None = None) -> None:
+    """Hash an object as the store gives it now; `DigestMismatch` unless it is what was written."""
+    tally = Tally(seen)
+    with store.open(key) as chunks:
+        for chunk in chunks:
+            tally.add(chunk)
+    if tally.total_bytes != stored_bytes:
+        raise DigestMismatch(f"{store.name} {key} is damaged: {stored_bytes} bytes expected, "
+                             f"{tally.total_bytes} read")
+    if tally.sha256 != sha256:
+        raise DigestMismatch(f"{store.name} {key} is damaged: sha256 expected {sha256[:12]}…, "
+                             f"read {tally.sha256[:12]}…")
+
+
+def _read(store: Store, manifest: Manifest, artifact: Artifact,
+          seen: Callable[[int], None] | None) -> tuple[int, str | None]:
+    key = manifest.set_id.key(artifact.name)
+    tally = [0]
+
+    def count(total: int) -> None:
+        tally[0] = total
+        if seen:
+            seen(total)
+
+    try:
+        read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes, seen=count)
+    except NotFound:
+        return 0, f"{store.name} {key} is missing, though the manifest lists it"
+    except DigestMismatch as exc:
+        return tally[0], str(exc)
+    return tally[0], None

@@ -1,0 +1,49 @@
+"""How Celery behaves, most of all when things break; each choice has its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nightscan_tasks.settings import Settings
+from worker.queues import CONTROL, QUEUES, ROUTES
+
+_DAY_SECONDS = 86400
+
+
+def configure(settings: Settings) -> dict[str, Any]:
+    """Celery's configuration for these settings."""
+    visibility = {"visibility_timeout": settings.visibility_seconds}
+    return {
+        "broker_url": settings.broker_url.get_secret_value(),
+        "result_backend": settings.results.get_secret_value(),
+        # A message that is handed out again while its task still runs does the work twice.
+        "broker_transport_options": visibility,
+        "result_backend_transport_options": visibility,
+        "visibility_timeout": settings.visibility_seconds,
+        "task_time_limit": settings.deadline_seconds,
+        "task_queues": QUEUES,
+        "task_routes": (ROUTES,),
+        "task_default_queue": CONTROL,
+        "task_create_missing_queues": False,  # a wrong queue raises, instead of swallowing work
+        "task_acks_late": True,
+        "task_retry_on_worker_lost": True,  # a killed child is another try, counted
+        "worker_prefetch_multiplier": 1,  # a free worker takes what a busy one would sit on
+        "task_track_started": True,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "broker_connection_retry_on_startup": True,
+        "task_publish_retry_policy": {"max_retries": 20, "interval_start": 0.2, "interval_step": 0.5,
+                                      "interval_max": 5},
+        "result_expires": 30 * _DAY_SECONDS,
+        "result_chord_expires": settings.visibility_seconds + _DAY_SECONDS,
+        "result_extended": True,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "timezone": settings.timezone,
+        "enable_utc": True,
+        # boto3 and the interpreter keep freed memory: a fresh child now and then gives it back.
+        "worker_max_tasks_per_child": 50,
+        "worker_hijack_root_logger": True,
+        "worker_proc_alive_timeout": 30,
+    }

@@ -1,0 +1,35 @@
+"""What happens when a worker or beat starts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import sentry_sdk
+from celery.signals import beat_init, celeryd_init
+from sentry_sdk.integrations.celery import CeleryIntegration
+
+from nightscan_tasks.settings import Settings
+from nightscan_tasks.system import refuse_shared_redis
+
+_FOLDERS_0750_FILES_0640 = 0o027
+
+
+def connect(settings: Settings) -> None:
+    """Refuse a broker that is backed up, keep files from others, and report errors where that is set."""
+
+    def starting(**_signal: Any) -> None:
+        refuse_shared_redis(settings)
+        os.umask(_FOLDERS_0750_FILES_0640)
+        report_errors(settings)
+
+    celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
+    beat_init.connect(starting, weak=False, dispatch_uid="nightscan starting beat")
+
+
+def report_errors(settings: Settings) -> None:
+    """Send errors to Sentry, if there is one: without local variables, which may hold secrets."""
+    dsn = settings.sentry_dsn.get_secret_value()
+    if dsn:
+        sentry_sdk.init(dsn=dsn, include_local_variables=False, send_default_pii=False,
+                        integrations=[CeleryIntegration(monitor_beat_tasks=False)])
