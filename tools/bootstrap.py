@@ -33,8 +33,6 @@ PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 ROOT = Path(__file__).resolve().parent.parent
 INSPECTED = ("requirements.lock", "pyproject.toml")
 INSTALL_GPG = "apt-get install --yes --no-install-recommends gnupg"
-VENV_ENTRIES = {"bin", "include", "lib", "lib64", "share", "etc", "pyvenv.cfg", "installed",
-                "installing", ".gitignore"}
 
 
 class BootstrapError(Exception):
@@ -86,11 +84,11 @@ def install(target: Path, *, bare: bool) -> None:
 
 
 def fingerprint(target: Path, *, bare: bool) -> str:
-    """Changes when the environment has to: lock, project, interpreter, or its own place."""
-    parts = [str(bare), str(target), sys.version, sys.base_prefix]
+    """Changes when the environment has to: lock, project, interpreter; its place is line two."""
+    parts = [str(bare), sys.version, sys.base_prefix]
     if not bare:
         parts += [(ROOT / name).read_text(encoding="utf-8") for name in INSPECTED]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}\n{target}\n"
 
 
 def has(target: Path, name: str, text: str) -> bool:
@@ -103,11 +101,12 @@ def has(target: Path, name: str, text: str) -> bool:
 
 def prepare(target: Path) -> None:
     """An environment to go on with, or an empty folder; nothing that is not ours is removed."""
-    if target.exists() and not {entry.name for entry in target.iterdir()} <= VENV_ENTRIES:
+    begun, whole = (target / "installing").exists(), (target / "pyvenv.cfg").exists()
+    if target.exists() and any(target.iterdir()) and not (begun or whole):
         raise BootstrapError(f"{target} is not a virtual environment: move it away, or name "
-                             f"another place: make install VENV=…")
-    if (target / "installing").exists() or (target.exists() and not works(target)):
-        with step(f"removing {shown(target)}, which is incomplete"):
+                             "another place: make install VENV=…")
+    if target.exists() and (begun or not works(target) or moved(target)):
+        with step(f"removing {shown(target)}, which is incomplete or was moved"):
             for entry in target.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
@@ -117,6 +116,14 @@ def prepare(target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise BootstrapError(f"cannot make {target}: {exc.strerror}") from exc
+
+
+def moved(target: Path) -> bool:
+    """Whether it was installed at another place: its programs then name an interpreter there."""
+    try:
+        return (target / "installed").read_text(encoding="utf-8").splitlines()[1] != str(target)
+    except (OSError, IndexError):
+        return False
 
 
 def works(target: Path) -> bool:
