@@ -11,4 +11,5 @@ from nightscan_tasks.backup.opening import Opened, Request, open_run, start
 from nightscan_tasks.backup.settling import settle
 from nightscan_tasks.backup.tending import Todo, tend
 
-__all__ = ["Opened", "Request", "Todo", "dump", "give_up", "open_run", "run_local", "settle", "start", "tend", "upload"]
+__all__ = ["Opened", "Request", "Todo", "dump", "give_up", "open_run", "run_local", "settle", "start", "tend",
+           "upload"]

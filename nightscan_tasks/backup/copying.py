@@ -19,7 +19,8 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
            watch: Callable[[dict[str, Json]], None] | None = None) -> Copied | None:
     """Copy a part's artifacts to an offsite store and read them back. Done before: returns at once.
 
-    None: the part failed, so there is nothing to copy. `Busy`: the part is not saved yet, or another worker copies it: ask again.
+    None: the part failed, so there is nothing to copy. `Busy`: the part is not saved yet, or
+    another worker copies it: ask again.
     """
     run = system.ledger.opened(run_id)
     started = system.ledger.started(run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from nightscan_tasks.backup.copying import upload
@@ -47,8 +48,9 @@ def _try(system: System, run: Run, part: str, watch: Watch | None, sleep: Callab
         give_up(system, run.run_id, part, exc)
         return
     for store in run.offsites:
+        copying = partial(upload, system, run.run_id, part, store, watch=watch)
         try:
-            _again(system, lambda store=store: upload(system, run.run_id, part, store, watch=watch), sleep)
+            _again(system, copying, sleep)
         except NightscanError as exc:
             give_up(system, run.run_id, f"{part}@{store}", exc)
 

@@ -56,7 +56,9 @@ class Dump(Protocol):
 class Component(Protocol):
     """One thing that is saved."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Which of `model.COMPONENTS` it is."""
 
     def parts(self) -> tuple[str, ...]:
         """The names of its parts: `("database",)`, or `("user_data.00", "user_data.01")`."""
