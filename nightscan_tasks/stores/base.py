@@ -5,7 +5,7 @@ One contract suite (`tests/stores/test_contract.py`) holds for every store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove one object. One that is not there is no error."""
 
-    def sweep(self, older_than: datetime) -> list[str]:
+    def sweep(self, older_than: datetime) -> Sequence[str]:
         """Remove what crashed writes left behind before `older_than`, and say what it was."""
 
     def probe(self) -> StoreHealth:

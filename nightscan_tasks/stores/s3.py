@@ -1,0 +1,140 @@
+"""A store in an S3 bucket, Amazon's or any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+from nightscan_tasks.errors import NotFound
+from nightscan_tasks.model import Buffer, Chunks, Stored
+from nightscan_tasks.stores import keys
+from nightscan_tasks.stores.base import Entry, StoreHealth
+from nightscan_tasks.stores.parts import Cutter
+from nightscan_tasks.stores.probing import probe_by_writing
+from nightscan_tasks.stores.s3_bucket import Bucket, Limits
+from nightscan_tasks.stores.s3_download import Download
+from nightscan_tasks.stores.s3_upload import Upload, etag_of
+from nightscan_tasks.streams import Tally
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How bytes travel: the cutting into parts, and how long and how often a server is asked."""
+
+    cutter: Cutter = field(default_factory=Cutter)
+    limits: Limits = field(default_factory=Limits)
+
+
+class S3Store:
+    """A bucket, below a prefix, as a `Store`. Credentials are found as boto3 finds them.
+
+    `endpoint` is empty for Amazon's. An object of one part is one request, a larger one a multipart
+    upload. `version` is the ETag: the same bytes put again may have the same one.
+    An exclusive create is decided by the server: Amazon's is exclusive for every size; SeaweedFS,
+    which decides without a lock at a multipart's end, only for objects of one part. A lease is one.
+    """
+
+    def __init__(self, name: str, bucket: str, prefix: str, *,
+                 endpoint: str = "", storage_class: str = "STANDARD", client: Any = None,
+                 transfer: Transfer | None = None) -> None:
+        self._name = name
+        self._base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._url = f"s3://{bucket}/{self._base}".rstrip("/")
+        self._storage_class = storage_class
+        self._transfer = transfer or Transfer()
+        self._bucket = Bucket(name, bucket, self._url, endpoint=endpoint,
+                              limits=self._transfer.limits, client=client)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._name
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix`."""
+        return self._url
+
+    def put(self, key: str, chunks: Iterable[Buffer], *, if_absent: bool = False) -> Stored:
+        """See `Store.put`. At most two parts are held, 64 MiB in all."""
+        upload = Upload(self._bucket, self._path(key), storage_class=self._storage_class,
+                        if_absent=if_absent)
+        tally = Tally()
+        with closing(self._transfer.cutter.cut(tally.through(chunks))) as parts:
+            first = next(parts)
+            etag = upload.whole(first) if first.last else upload.in_parts(chain([first], parts))
+        return Stored(key, tally.total_bytes, tally.sha256, etag)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Chunks]:
+        """See `Store.open`. A connection that is cut in the middle is taken up again."""
+        with closing(Download(self._bucket, self._path(key))) as download:
+            yield download.chunks()
+
+    def stat(self, key: str) -> Entry | None:
+        """See `Store.stat`."""
+        try:
+            answer = self._bucket.call("head_object", Key=self._path(key))
+        except NotFound:
+            self._bucket.require()
+            return None
+        return Entry(key, int(answer["ContentLength"]), answer["LastModified"].astimezone(UTC),
+                     etag_of(answer))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.list`. All entries are held, some hundred bytes each.
+
+        They are sorted here, because servers that keep folders list a folder's content before a
+        file `folder.txt`, which Amazon lists first.
+        """
+        keys.check_prefix(prefix)
+        pages = self._bucket.pages("list_objects_v2", Prefix=f"{self._base}{prefix}")
+        entries = [self._entry(item) for page in pages for item in page.get("Contents", [])]
+        entries.sort(key=lambda entry: entry.key)
+        return (entry for entry in entries
+                if all(keys.is_segment(segment) for segment in entry.key.split("/")))
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        try:
+            self._bucket.call("delete_object", Key=self._path(key))
+        except NotFound:
+            return
+
+    def sweep(self, older_than: datetime) -> Sequence[str]:
+        """See `Store.sweep`: multipart uploads begun before `older_than`, below the prefix only."""
+        removed = []
+        for page in self._bucket.pages("list_multipart_uploads", Prefix=self._base):
+            for upload in page.get("Uploads", []):
+                if upload["Initiated"] < older_than:
+                    self._abort(upload["Key"], upload["UploadId"])
+                    removed.append(f"unfinished upload of {upload['Key']} in {self._url}, begun "
+                                   f"{upload['Initiated'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        return removed
+
+    def probe(self) -> StoreHealth:
+        """See `Store.probe`."""
+        headers = self._bucket.require()["ResponseMetadata"]["HTTPHeaders"]
+        probe_by_writing(self)
+        return StoreHealth(self._url, headers.get("server", "S3"), None)
+
+    def link_latest(self, links: dict[str, str]) -> None:
+        """A bucket has no links: nothing happens."""
+
+    def _path(self, key: str) -> str:
+        keys.check_key(key)
+        return self._base + key
+
+    def _entry(self, item: dict[str, Any]) -> Entry:
+        return Entry(item["Key"].removeprefix(self._base), int(item["Size"]),
+                     item["LastModified"].astimezone(UTC), etag_of(item))
+
+    def _abort(self, path: str, upload_id: str) -> None:
+        try:
+            self._bucket.call("abort_multipart_upload", Key=path, UploadId=upload_id)
+        except NotFound:
+            return  # its writer ended it meanwhile

@@ -1,0 +1,119 @@
+"""One bucket at one endpoint: requests whose errors are ours, made by a client that is built late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from nightscan_tasks.errors import AlreadyExists, NightscanError, NotFound, StoreError, StoreRefused
+from nightscan_tasks.settings import without_secret
+from nightscan_tasks.stores.s3_errors import Request, status_of
+
+FAILURES = (BotoCoreError, ClientError, HTTPError, OSError)
+"""Whatever a request, or the reading of its answer, may raise."""
+
+_TAKEN = {409, 412}
+_CHANGED = 412
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a silent server is waited for, and how often a request is made in all.
+
+    `resumes` is how many times in a row a download may be cut without a byte in between.
+    """
+
+    connect_seconds: float = 10
+    read_seconds: float = 60
+    attempts: int = 3
+    resumes: int = 5
+
+
+class Bucket:
+    """What a store, an upload and a download ask of their server."""
+
+    def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits,
+                 client: Any = None) -> None:
+        self.limits = limits
+        self._store = store
+        self._bucket = bucket
+        self._url = url
+        self._endpoint = endpoint
+        self._client = client
+        self._lock = threading.Lock()
+
+    def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """One request, with botocore's own few repetitions; the server's answer, or our error."""
+        try:
+            answer: dict[str, Any] = getattr(self._connected(), operation)(
+                Bucket=self._bucket, **arguments)
+        except FAILURES as exc:
+            if isinstance(exc, ClientError):
+                self._raise_condition(exc, arguments)
+            raise self.explain(exc, operation, arguments.get("Key", "")) from exc
+        return answer
+
+    def pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """A listing, page by page."""
+        try:
+            paginator = self._connected().get_paginator(operation)
+            yield from paginator.paginate(Bucket=self._bucket, **arguments)
+        except FAILURES as exc:
+            raise self.explain(exc, operation, arguments.get("Prefix", "")) from exc
+
+    def require(self) -> dict[str, Any]:
+        """The answer to a HEAD of the bucket; a missing one is `StoreRefused`, never `NotFound`.
+
+        The answer to a HEAD of an object does not say which of the two is missing.
+        """
+        try:
+            return self.call("head_bucket")
+        except NotFound as exc:
+            raise StoreRefused(f"{self._store} {self._url} at {self._shown}: there is no bucket "
+                               f"{self._bucket}; create it, or correct AWS_BACKUP_BUCKET or the "
+                               "s3:// URL") from exc
+
+    def explain(self, exc: Exception, operation: str, path: str) -> NightscanError:
+        """Our error instead of botocore's, with the facts."""
+        asked = f"{operation} {path}".rstrip()
+        return Request(self._store, self._url, self._shown, asked).explain(exc)
+
+    @property
+    def _shown(self) -> str:
+        return without_secret(self._endpoint) if self._endpoint else "Amazon S3"
+
+    def _raise_condition(self, exc: ClientError, arguments: dict[str, Any]) -> None:
+        status, path = status_of(exc), arguments.get("Key", "")
+        if "IfNoneMatch" in arguments and status in _TAKEN:
+            raise AlreadyExists(f"{self._store} {self._url} already has {path}: somebody else was "
+                                "first, and it was left alone") from exc
+        if "IfMatch" in arguments and status == _CHANGED:
+            raise StoreError(f"{self._store} {self._url}: {path} was replaced while it was read; "
+                             "read it again from its beginning") from exc
+
+    def _connected(self) -> Any:
+        """The client, built when it is first needed: after a worker has forked, never before."""
+        with self._lock:
+            if self._client is None:
+                self._client = boto3.session.Session().client(
+                    "s3", endpoint_url=self._endpoint or None, config=self._config())
+            return self._client
+
+    def _config(self) -> Config:
+        return Config(
+            # A bucket's name as a host name needs a wildcard in DNS, which only Amazon has.
+            s3={"addressing_style": "path" if self._endpoint else "auto"},
+            retries={"mode": "standard", "total_max_attempts": self.limits.attempts},
+            connect_timeout=self.limits.connect_seconds, read_timeout=self.limits.read_seconds,
+            tcp_keepalive=True, max_pool_connections=32,
+            # SHA-256 is sent with every object; a CRC32 on top would only cost, and break on
+            # servers that do not know it.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required")
