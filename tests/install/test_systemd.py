@@ -1,0 +1,146 @@
+"""The units are well formed, and say what Celery needs of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.queues import NAMES
+
+UNITS = Path(__file__).resolve().parents[2] / "worker" / "systemd"
+CELERY = "/opt/nightscan-tasks/.venv/bin/celery"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+SECTIONS = {"Unit", "Service", "Install"}
+LISTS = {"EnvironmentFile", "Environment", "ReadWritePaths"}  # these add up when said again
+
+
+def parse(text: str) -> dict[str, list[str]]:
+    """`Section.Name` and its values, by the rules of systemd.syntax(7)."""
+    values: dict[str, list[str]] = {}
+    section = ""
+    joined = re.sub(r"\\\n", " ", text)
+    for line in joined.splitlines():
+        if not line.strip() or line.startswith(("#", ";")):
+            continue
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            section = header[1]
+            assert section in SECTIONS
+            continue
+        name, equals, value = line.partition("=")
+        assert equals, f"no assignment: {line}"
+        values.setdefault(f"{section}.{name}", []).append(value.strip())
+    return values
+
+
+@pytest.fixture
+def units() -> dict[str, dict[str, list[str]]]:
+    return {path.name: parse(path.read_text()) for path in UNITS.glob("nightscan-*.*")
+            if path.is_file()}
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_systemd_reads_every_unit_without_a_complaint(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    shutil.copytree(UNITS, folder)
+    for service in folder.glob("*.service"):
+        service.write_text(service.read_text().replace(CELERY, sys.executable))
+    instances = [f"nightscan-worker@{name.removeprefix('nightscan.')}.service" for name in NAMES]
+    plain = [name for name in SERVICES if "@" not in name]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *instances, *plain, "nightscan-tasks.target"],  # noqa: S607 - the machine's own
+        cwd=folder, env={"SYSTEMD_UNIT_PATH": f"{folder}:"}, check=False, capture_output=True,
+        text=True)
+    complaints = [line for line in done.stderr.splitlines() if str(folder) in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_comes_back_for_ever_and_stops_gently(
+    units: dict[str, dict[str, list[str]]], service: str,
+) -> None:
+    unit = units[service]
+    assert unit["Service.Restart"] == ["always"]
+    assert unit["Unit.StartLimitIntervalSec"] == ["0"]
+    assert unit["Service.KillMode"] == ["mixed"]
+    assert unit["Unit.PartOf"] == unit["Install.WantedBy"] == ["nightscan-tasks.target"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_confined(units: dict[str, dict[str, list[str]]], service: str) -> None:
+    unit = units[service]
+    assert (unit["Service.User"], unit["Service.Group"]) == (["nightscan"], ["backup"])
+    assert unit["Service.UMask"] == ["0027"]
+    assert unit["Service.NoNewPrivileges"] == unit["Service.PrivateTmp"] == ["yes"]
+    assert unit["Service.ProtectSystem"] == ["strict"]
+    assert unit["Service.CapabilityBoundingSet"] == [""]
+    assert unit["Service.EnvironmentFile"][0] == "/etc/nightscan/backup.env"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nothing_is_said_twice(units: dict[str, dict[str, list[str]]], service: str) -> None:
+    repeated = {name for name, values in units[service].items() if len(values) > 1}
+    assert {name.partition(".")[2] for name in repeated} <= LISTS
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_secret_is_in_a_command(
+    units: dict[str, dict[str, list[str]]], service: str,
+) -> None:
+    commands = " ".join(units[service]["Service.ExecStart"])
+    assert "PASSWORD" not in commands.upper()
+    assert "BASIC_AUTH" not in commands.upper()
+
+
+def test_the_worker_serves_the_queue_of_its_instance(
+    units: dict[str, dict[str, list[str]]],
+) -> None:
+    (command,) = units["nightscan-worker@.service"]["Service.ExecStart"]
+    words = shlex.split(command)
+    assert words[:4] == [CELERY, "-A", "worker", "worker"]
+    assert words[words.index("--queues") + 1] == "nightscan.%i"
+    assert words[words.index("--hostname") + 1] == "%i@%%h"
+    assert {f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control")} == set(NAMES)
+
+
+def test_beat_keeps_its_schedule_where_a_restart_finds_it(
+    units: dict[str, dict[str, list[str]]],
+) -> None:
+    unit = units["nightscan-beat.service"]
+    words = shlex.split(unit["Service.ExecStart"][0])
+    assert words[words.index("--schedule") + 1].startswith("/var/lib/nightscan/")
+    assert unit["Service.StateDirectory"] == ["nightscan"]
+
+
+def test_flower_is_on_loopback_and_does_not_start_without_a_password(
+    units: dict[str, dict[str, list[str]]],
+) -> None:
+    unit = units["nightscan-flower.service"]
+    assert "--address=127.0.0.1" in unit["Service.ExecStart"][0]
+    assert "/etc/nightscan/flower.env" in unit["Service.EnvironmentFile"]
+    (check,) = unit["Service.ExecStartPre"]
+    for password, status in (("operator:secret", 0), ("", 1)):
+        done = subprocess.run(shlex.split(check), env={"FLOWER_BASIC_AUTH": password}, check=False,
+                              capture_output=True, text=True)
+        assert done.returncode == status
+        assert "secret" not in done.stderr
+
+
+def test_only_a_restore_writes_where_the_data_is(
+    units: dict[str, dict[str, list[str]]],
+) -> None:
+    everyone = units["nightscan-worker@.service"]["Service.ReadWritePaths"]
+    restore = parse((UNITS / "nightscan-worker@restore.service.d/10-restore.conf").read_text())
+    assert everyone == ["-/opt/nightscan/backups"]
+    assert restore["Service.ReadWritePaths"] == ["/opt/nightscan"]
+
+
+def test_heavy_work_gives_way() -> None:
+    heavy = parse((UNITS / "nightscan-worker@heavy.service.d/10-heavy.conf").read_text())
+    assert int(heavy["Service.Nice"][0]) > 0
+    assert heavy["Service.IOSchedulingClass"] == ["best-effort"]
