@@ -22,7 +22,7 @@ from nightscan_tasks.lease import Leases
 from nightscan_tasks.ledger import Ledger
 from nightscan_tasks.model import COMPONENTS
 from nightscan_tasks.settings import Settings
-from nightscan_tasks.stores import build_store
+from nightscan_tasks.stores.build import build_store
 from nightscan_tasks.stores.base import Store
 
 PRIMARY = "primary"

@@ -1,0 +1,60 @@
+"""Which set is meant, and from which store it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.errors import NotFound, RestoreRefused
+from nightscan_tasks.model import Manifest, SetId, Tier
+from nightscan_tasks.system import PRIMARY, System
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a person names a set: by its id, or by tier and index (1 is the newest), or before a time.
+
+    With nothing given: the newest complete set of any tier.
+    """
+
+    set_id: SetId | None = None
+    tier: Tier | None = None
+    index: int = 1
+    before: datetime | None = None
+    store: str = PRIMARY
+
+
+def choose(system: System, choice: Choice, components: tuple[str, ...]) -> tuple[Catalog, Manifest]:
+    """The set that is meant. `RestoreRefused` where it is incomplete in what is asked for."""
+    catalog = system.catalog(choice.store)
+    if choice.set_id is None and choice.before is None and choice.index == 1:
+        manifest = _newest(catalog, choice.tier, components)
+    elif choice.set_id is None:
+        manifest = catalog.pick(tier=choice.tier, index=choice.index, before=choice.before)
+    else:
+        manifest = catalog.get(choice.set_id)
+    _refuse_partial(manifest, components)
+    return catalog, manifest
+
+
+def _newest(catalog: Catalog, tier: Tier | None, components: tuple[str, ...]) -> Manifest:
+    """The newest complete set that has what is asked for: a newer one of other components is no answer."""
+    for manifest in catalog.sets(tier):
+        if manifest.complete and all(manifest.of(component) for component in components):
+            return manifest
+    which = f"{tier} " if tier else ""
+    raise NotFound(f"{catalog.store.name} ({catalog.store.url}) has no complete {which}set with "
+                   f"{', '.join(components) or 'anything'}; `nightscan list` shows what there is")
+
+
+def _refuse_partial(manifest: Manifest, components: tuple[str, ...]) -> None:
+    failed = {failure.part.partition(".")[0] for failure in manifest.failures}
+    for component in components:
+        if component in failed:
+            reason = next(f.message for f in manifest.failures if f.part.partition(".")[0] == component)
+            raise RestoreRefused(f"{manifest.set_id} is incomplete: its {component} failed ({reason}); "
+                                 f"choose another set with --set, `nightscan list` shows them")
+        if not manifest.of(component):
+            raise RestoreRefused(f"{manifest.set_id} has no {component}; it has "
+                                 f"{', '.join(manifest.components)}")
