@@ -27,10 +27,11 @@ _SECRET_BYTES = 16
 
 @dataclass(frozen=True)
 class Filled:
-    """The sample that a world was filled with."""
+    """The sample that a world was filled with; not `whole` when that was cut short."""
 
     sample_bytes: int
     seed: int
+    whole: bool
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -9,16 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nightscan_tasks import programs
 from nightscan_tasks.errors import WorldError
-from nightscan_tasks.world import blueprint, environment
+from nightscan_tasks.world import blueprint, damage, environment, sample
 from nightscan_tasks.world.blueprint import CELERY, SERVERS, TREES
 from nightscan_tasks.world.builder import Builder, Told, stop_all
 from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.keyring import KeyRing
+from nightscan_tasks.world.postgres import DATABASE
 from nightscan_tasks.world.service import Record
-from nightscan_tasks.world.state import STATE_NAME, State
+from nightscan_tasks.world.state import STATE_NAME, Filled, State
 
 _LOCK_NAME = "world.lock"
 _OWN_NAMES = (*SERVERS, *TREES, "celery", "opt", "etc", "backups", "home", "tmp",
@@ -119,6 +122,39 @@ class World:
     def superuser_dsn(self, database: str = "postgres") -> str:
         """A database as the superuser reaches it."""
         return blueprint.postgres(self.folder, self.state).superuser_dsn(self._ports("postgres"), database)
+
+    def s3_client(self) -> Any:
+        """boto3's client for the bucket; close it after use."""
+        return blueprint.s3(self.folder, self.state).client(self._ports("s3"))
+
+    def fill(self, sample_bytes: int, *, now: datetime, seed: int = 1) -> World:
+        """Fill it with a sample of about that size, unless it was filled with just that before.
+
+        A world that holds another sample is refused: nothing of it is overwritten.
+        """
+        with _locked(self.folder):
+            before = self.state.sample
+            if before == Filled(sample_bytes, seed, whole=True):
+                return self
+            if before is not None:
+                raise WorldError(
+                    f"{self.folder} holds a sample of {before.sample_bytes} bytes"
+                    f"{'' if before.whole else ' that was not finished'}; for another one: "
+                    f"`nightscan world down --dir {self.folder} --purge`")
+            self._holding(Filled(sample_bytes, seed, whole=False))
+            sample.fill(sample.Target.of(self.environ()), sample_bytes, now=now, seed=seed)
+            return self._holding(Filled(sample_bytes, seed, whole=True))
+
+    def _holding(self, filled: Filled) -> World:
+        state = dataclasses.replace(self.state, sample=filled)
+        state.save(self.folder)
+        return World(self.folder, state)
+
+    def destroy(self) -> None:
+        """Lose everything that a backup is for: database, Redis, uploads, models, config, logs."""
+        damage.drop_database(self.superuser_dsn(), DATABASE)
+        damage.flush_redis(self.environ()["REDIS_URL"])
+        damage.remove_files(self.trees.root)
 
     @property
     def trees(self) -> Trees:
