@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 
@@ -24,14 +25,18 @@ _UNKNOWN_COMMAND = "unknown command"
 
 def write_cache(url: str, plan: Plan) -> None:
     """Fill databases 0, 1 and 2; the server's functions too, where it has functions."""
-    with redis.Redis.from_url(url, db=CACHE) as client:
+    with redis.Redis.from_url(_of(url, CACHE)) as client:
         _predictions(client, plan)
         _types(client, plan)
         _function(client)
-    with redis.Redis.from_url(url, db=SESSIONS) as client:
+    with redis.Redis.from_url(_of(url, SESSIONS)) as client:
         _sessions(client, plan)
-    with redis.Redis.from_url(url, db=LIMITS) as client:
+    with redis.Redis.from_url(_of(url, LIMITS)) as client:
         _limits(client, plan)
+
+
+def _of(url: str, database: int) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
 def _predictions(client: Any, plan: Plan) -> None:

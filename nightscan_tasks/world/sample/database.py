@@ -11,8 +11,8 @@ import psycopg
 
 from nightscan_tasks.world.sample.plan import SPECIES, Plan, Upload
 
-_DETECTION_SQL_BYTES = 210  # about what one row is in a dump
-_AUDIT_SQL_BYTES = 190
+_DETECTION_SQL_BYTES = 185  # about what one row is in a dump
+_AUDIT_SQL_BYTES = 160
 _DETECTION_SHARE = 0.6
 _FEWEST = 50
 
