@@ -1,0 +1,172 @@
+"""compose.yaml fits together, and each service knows what it needs and no more."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nightscan_tasks.settings import Settings, load
+from nightscan_tasks.system import refuse_shared_redis
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "compose"
+QUEUES = ("fast", "heavy", "restore", "control")
+WORKERS = [f"worker-{queue}" for queue in QUEUES]
+OURS = [*WORKERS, "beat", "flower"]
+SERVERS = ["postgres", "redis", "broker", "s3"]
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+SERVICE_KEYS = {"build", "cap_drop", "command", "cpu_shares", "depends_on", "entrypoint",
+                "environment", "healthcheck", "image", "logging", "networks", "ports", "restart",
+                "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """The file with its defaults filled in, as without any .env."""
+    text = (COMPOSE / "compose.yaml").read_text()
+    content = yaml.safe_load(VARIABLE.sub(lambda found: found[2] or "", text))
+    assert isinstance(content, dict)
+    return content
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """What make-secrets makes, in a folder of its own."""
+    shutil.copy(COMPOSE / "make-secrets", tmp_path)
+    subprocess.run([tmp_path / "make-secrets"], check=True)
+    return tmp_path / "secrets"
+
+
+def used(service: dict[str, Any], kind: str) -> set[str]:
+    """The names of networks, secrets or volumes that a service asks for; host folders are none."""
+    names = {str(entry).partition(":")[0] for entry in service.get(kind, [])}
+    return {name for name in names if not name.startswith("/")}
+
+
+def test_every_service_is_there(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {*OURS, *SERVERS, "s3-bucket"}
+
+
+@pytest.mark.parametrize("kind", ["networks", "secrets", "volumes"])
+def test_what_services_use_is_declared_and_what_is_declared_is_used(
+    compose: dict[str, Any], kind: str,
+) -> None:
+    asked = set().union(*(used(service, kind) for service in compose["services"].values()))
+    assert asked == set(compose[kind])
+
+
+@pytest.mark.parametrize("name", [*OURS, *SERVERS, "s3-bucket"])
+def test_a_service_says_only_what_compose_knows(compose: dict[str, Any], name: str) -> None:
+    assert set(compose["services"][name]) <= SERVICE_KEYS
+
+
+@pytest.mark.parametrize("name", [*OURS, "s3-bucket"])
+def test_a_service_waits_for_what_can_tell_that_it_is_ready(
+    compose: dict[str, Any], name: str,
+) -> None:
+    services = compose["services"]
+    for other, wish in services[name]["depends_on"].items():
+        if wish["condition"] == "service_healthy":
+            assert services[other]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+        else:
+            assert wish["condition"] == "service_completed_successfully"
+            assert "restart" not in services[other]
+        assert used(services[name], "networks") & used(services[other], "networks")
+
+
+@pytest.mark.parametrize("name", [*OURS, *SERVERS])
+def test_a_service_comes_back_and_tells_its_health(compose: dict[str, Any], name: str) -> None:
+    assert compose["services"][name]["restart"] == "always"
+    assert compose["services"][name]["healthcheck"]["test"]
+
+
+def test_each_queue_has_one_worker(compose: dict[str, Any]) -> None:
+    queues = [compose["services"][worker]["environment"]["QUEUE"] for worker in WORKERS]
+    assert tuple(queues) == QUEUES
+    for worker in WORKERS:
+        command = compose["services"][worker]["command"][-1]
+        assert "--queues nightscan.$$QUEUE --hostname $$QUEUE@%h" in command
+
+
+def test_only_the_restore_worker_has_the_private_key(compose: dict[str, Any]) -> None:
+    holders = [name for name, service in compose["services"].items()
+               if "backup-private.asc" in service.get("secrets", [])]
+    assert holders == ["worker-restore"]
+
+
+def test_only_the_restore_worker_can_write_what_is_live(compose: dict[str, Any]) -> None:
+    mounts = {name: [volume for volume in compose["services"][name].get("volumes", [])
+                     if volume.startswith("/")] for name in OURS}
+    assert mounts.pop("worker-restore") == ["/opt/nightscan:/opt/nightscan"]
+    assert mounts.pop("worker-heavy") == ["/opt/nightscan:/opt/nightscan:ro", "/etc:/host/etc:ro"]
+    assert not any(mounts.values())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_no_privileges(compose: dict[str, Any], name: str) -> None:
+    assert compose["services"][name]["cap_drop"] == ["ALL"]
+    assert compose["services"][name]["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_nothing_is_published_but_flower_on_loopback(compose: dict[str, Any]) -> None:
+    ports = {name: service["ports"] for name, service in compose["services"].items()
+             if "ports" in service}
+    assert ports == {"flower": ["127.0.0.1:5555:5555"]}
+
+
+def test_the_broker_keeps_its_messages(compose: dict[str, Any]) -> None:
+    options = compose["services"]["broker"]["environment"]["OPTIONS"]
+    assert "--appendonly yes" in options
+    assert "--maxmemory-policy noeviction" in options
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_settings_of_a_service_are_valid(
+    compose: dict[str, Any], secrets: Path, name: str,
+) -> None:
+    service = compose["services"][name]
+    environ = {variable: str(value or "").replace("/run/secrets", str(secrets))
+               for variable, value in service["environment"].items()}
+    files = {Path(value).name for value in environ.values() if value.startswith(str(secrets))}
+    assert files <= set(service["secrets"])
+    settings = load(environ)
+    assert isinstance(settings, Settings)
+    refuse_shared_redis(settings)
+
+
+def test_every_secret_is_made_once_and_then_kept(compose: dict[str, Any], secrets: Path) -> None:
+    wanted = {Path(secret["file"]).name for secret in compose["secrets"].values()}
+    made = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert wanted <= set(made)
+    assert made["broker_password"] in made["broker_url"]
+    assert made["s3_secret_key"] in made["s3_identities.json"]
+    assert len({made[name] for name in made if name.endswith("_password")}) == len(
+        [name for name in made if name.endswith("_password")])
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    subprocess.run([secrets.parent / "make-secrets"], check=True)
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == made
+
+
+def test_the_example_of_the_environment_names_what_can_be_set() -> None:
+    text = (COMPOSE / "compose.yaml").read_text()
+    variables = {found[1] for found in VARIABLE.finditer(text)}
+    example = set(re.findall(r"^(\w+)=", (COMPOSE / "env.example").read_text(), re.MULTILINE))
+    assert example <= variables
+    assert variables - example == {"NIGHTSCAN_IMAGE", "AWS_DEFAULT_REGION"}
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here")
+def test_docker_compose_accepts_it(tmp_path: Path, secrets: Path) -> None:
+    shutil.copy(COMPOSE / "compose.yaml", tmp_path)
+    done = subprocess.run(
+        ["docker-compose", "--file", "compose.yaml", "config", "--quiet"],  # noqa: S607 - the machine's own
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(secrets.parent)},
+        capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
