@@ -21,7 +21,7 @@ QUEUES = ("fast", "heavy", "restore", "control")
 WORKERS = [f"worker-{queue}" for queue in QUEUES]
 OURS = [*WORKERS, "beat", "flower"]
 SERVERS = ["postgres", "redis", "broker", "s3"]
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 SERVICE_KEYS = {"build", "cap_drop", "command", "cpu_shares", "depends_on", "entrypoint",
                 "environment", "healthcheck", "image", "logging", "networks", "ports", "restart",
                 "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes"}
