@@ -7,6 +7,7 @@ outlived a killed worker would hold its snapshot and its locks for hours.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -28,6 +30,7 @@ _PIPE_BYTES = 1 << 20
 # gpg and pg_dump write 8 KiB at a time, and each time would wake whoever waits for it: twenty times as
 # many switches, and a fifth of the speed. Whoever finds little in a pipe lets it fill first.
 _PAUSE_SECONDS = 0.0005
+_MOST_PIECES = 64  # in one call; the system takes up to 1024
 _STDERR_LINES = 40
 _KILL_AFTER_SECONDS = 5
 
@@ -77,15 +80,14 @@ class Program:
         """The last lines the program wrote to its standard error."""
         return "\n".join(self._stderr).strip()
 
-    def write(self, chunk: Buffer) -> None:
-        """Write all of a buffer to the program's input; `BrokenPipeError` when it has closed that."""
+    def write(self, pieces: Sequence[Buffer]) -> None:
+        """Write all of the pieces to the program's input; `BrokenPipeError` when it has closed that."""
         step = _capacity_bytes(self.stdin) // 4
-        view = memoryview(chunk)
-        while view:
+        rest = deque(memoryview(piece) for piece in pieces)
+        while rest:
             if _waiting_bytes(self.stdin) > step:
                 time.sleep(_PAUSE_SECONDS)
-            # A pipe takes less than it is given when a signal comes in between.
-            view = view[self.stdin.write(view[:step]):]
+            _drop(rest, os.writev(self.stdin.fileno(), _first(rest, step)))
 
     def output(self) -> Iterator[bytes]:
         """The output to its end, in pieces of at most 1 MiB; says nothing of how the program ended."""
@@ -143,13 +145,14 @@ class Program:
 class Feed:
     """A stream written to a program's input from a thread of its own, so that its output can be read.
 
-    The input ends with the stream. A program that stops reading early is not this class's error: its
-    exit status says more. The stream's own error is kept for `check`.
+    The stream gives lists of buffers that are written together; the input ends with it. A program
+    that stops reading early is not this class's error: its exit status says more. The stream's own
+    error is kept for `check`.
     """
 
-    def __init__(self, program: Program, chunks: Iterable[Buffer]) -> None:
+    def __init__(self, program: Program, pieces: Iterable[Sequence[Buffer]]) -> None:
         self._program = program
-        self._chunks = chunks
+        self._pieces = pieces
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"feed-{program.name}", daemon=True)
 
@@ -171,17 +174,17 @@ class Feed:
 
     def _run(self) -> None:
         try:
-            for chunk in self._chunks:
-                if not self._written(chunk):
+            for pieces in self._pieces:
+                if not self._written(pieces):
                     break
         except BaseException as exc:  # noqa: BLE001 - `check` raises it where it is waited for
             self._error = exc
         finally:
             _close(self._program.stdin)
 
-    def _written(self, chunk: Buffer) -> bool:
+    def _written(self, pieces: Sequence[Buffer]) -> bool:
         try:
-            self._program.write(chunk)
+            self._program.write(pieces)
         except (BrokenPipeError, ValueError):  # the program ended, or was stopped
             return False
         return True
@@ -217,6 +220,24 @@ def _widen(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError:
         return
+
+
+def _first(pieces: Iterable[memoryview], count: int) -> list[memoryview]:
+    """The first pieces, together at most `count` bytes."""
+    taken: list[memoryview] = []
+    for piece in islice(pieces, _MOST_PIECES):
+        if count > 0:
+            taken.append(piece[:count])
+            count -= len(piece)
+    return taken
+
+
+def _drop(pieces: deque[memoryview], count: int) -> None:
+    """Take away what was written: a pipe takes less than it is given when a signal comes between."""
+    while pieces and len(pieces[0]) <= count:
+        count -= len(pieces.popleft())
+    if count:
+        pieces[0] = pieces[0][count:]
 
 
 def _capacity_bytes(pipe: IO[bytes]) -> int:

@@ -63,7 +63,7 @@ class Codec:
             pending = stack.enter_context(ReadAhead(
                 _submit(chunks, compressors, hasher, plain or Tally()), depth=_AHEAD, name="read"))
             if program is None:
-                yield _members(pending)
+                yield map(b"".join, _members(pending))
             else:
                 feed = stack.enter_context(Feed(program, _members(pending)))
                 yield _encrypted(program, feed)
@@ -78,7 +78,8 @@ class Codec:
         if not self.recipient:
             yield _gunzip(_Pulled(chunks))
             return
-        with self._decryption() as program, Feed(program, chunks) as feed:
+        with (self._decryption() as program,
+              Feed(program, ([chunk] for chunk in chunks)) as feed):
             yield _decrypted(program, feed)
 
     def _encryption(self) -> Program:
@@ -106,21 +107,21 @@ def _pool(threads: int, name: str) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_Pending = tuple["Future[bytes]", "Future[None]"]
+_Pending = tuple["Future[list[Buffer]]", "Future[None]"]
 
 
 def _submit(chunks: Iterable[Buffer], compressors: Executor, hasher: Executor,
             plain: Tally) -> Iterator[_Pending]:
     """Each block's member and its hashing, as work that is under way."""
     empty = True
-    for block in blocks(chunks):
+    for block in blocks(chunks, in_use=_AHEAD + 2):
         empty = False
         yield compressors.submit(member, block), hasher.submit(plain.add, block)
     if empty:
         yield compressors.submit(member, b""), hasher.submit(plain.add, b"")
 
 
-def _members(pending: Iterable[_Pending]) -> Iterator[bytes]:
+def _members(pending: Iterable[_Pending]) -> Iterator[list[Buffer]]:
     for packed, hashed in pending:
         yield packed.result()
         hashed.result()  # so that no more than a few blocks wait for the hash

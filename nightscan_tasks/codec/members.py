@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import cycle
 
 from isal import isal_zlib
 
@@ -25,37 +26,41 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no ti
 _STORED_BYTES = 65535  # the most that one stored block holds (RFC 1951, 3.2.4)
 
 
-def blocks(chunks: Iterable[Buffer]) -> Iterator[bytes]:
-    """The same bytes in blocks of 0.5 to 2 MiB (the last may be shorter) that may be kept."""
-    waiting: list[bytes] = []
-    size = 0
+def blocks(chunks: Iterable[Buffer], *, in_use: int) -> Iterator[Buffer]:
+    """The same bytes in blocks of 0.5 to 2 MiB (the last may be shorter).
+
+    Each may be kept until `in_use` further ones were asked for: they lie in a ring of buffers, since
+    allocating a MiB for each costs more than filling it.
+    """
+    ring = cycle([memoryview(bytearray(BLOCK_BYTES)) for _ in range(in_use + 1)])
+    block, filled = next(ring), 0
     for chunk in chunks:
-        if not waiting and isinstance(chunk, bytes) and len(chunk) in _WHOLE_BYTES:
+        if not filled and isinstance(chunk, bytes) and len(chunk) in _WHOLE_BYTES:
             yield chunk
             continue
-        for start in range(0, len(chunk), BLOCK_BYTES):
-            # A copy: the source may use its buffer again. Slicing a whole `bytes` copies nothing.
-            part = bytes(memoryview(chunk)[start:start + BLOCK_BYTES]
-                         if len(chunk) > BLOCK_BYTES else chunk)
-            waiting.append(part)
-            size += len(part)
-            if size >= BLOCK_BYTES:
-                yield b"".join(waiting)
-                waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+        rest = memoryview(chunk)
+        while rest:
+            count = min(len(rest), BLOCK_BYTES - filled)
+            block[filled:filled + count] = rest[:count]
+            rest = rest[count:]
+            filled += count
+            if filled == BLOCK_BYTES:
+                yield block
+                block, filled = next(ring), 0
+    if filled:
+        yield block[:filled]
 
 
-def member(block: bytes) -> bytes:
-    """One gzip member that holds `block`."""
+def member(block: Buffer) -> list[Buffer]:
+    """One gzip member that holds `block`, in pieces of which the large ones lie in `block` itself."""
     if _shrinks(block):
         packed: bytes = isal_zlib.compress(block, _LEVEL, _GZIP_WBITS)
         if len(packed) < len(block):
-            return packed
+            return [packed]
     return _stored(block)
 
 
-def _shrinks(block: bytes) -> bool:
+def _shrinks(block: Buffer) -> bool:
     """Whether samples from all over the block lose a tenth of their size or more."""
     if len(block) <= _SAMPLES * _SAMPLE_BYTES:
         return True  # small enough to find out
@@ -65,13 +70,15 @@ def _shrinks(block: bytes) -> bool:
     return len(isal_zlib.compress(sample, 0)) < _WORTHWHILE * len(sample)
 
 
-def _stored(block: bytes) -> bytes:
+def _stored(block: Buffer) -> list[Buffer]:
     view = memoryview(block)
-    parts: list[Buffer] = [_HEADER]
-    starts = range(0, len(block), _STORED_BYTES) or range(1)
+    pieces: list[Buffer] = []
+    starts = range(0, len(view), _STORED_BYTES) or range(1)
+    before = _HEADER
     for start in starts:
         piece = view[start:start + _STORED_BYTES]
         last = start == starts[-1]
-        parts += (struct.pack("<BHH", last, len(piece), len(piece) ^ 0xFFFF), piece)
-    parts.append(struct.pack("<II", isal_zlib.crc32(block), len(block) & 0xFFFFFFFF))
-    return b"".join(parts)
+        pieces += (before + struct.pack("<BHH", last, len(piece), len(piece) ^ 0xFFFF), piece)
+        before = b""
+    pieces.append(struct.pack("<II", isal_zlib.crc32(block), len(view) & 0xFFFFFFFF))
+    return pieces

@@ -1,0 +1,263 @@
+"""A tar stream of files that are in use while it is made.
+
+A file's length is settled when it is opened. One that grows is cut there, one that shrinks is filled
+up with NUL bytes, one that is gone is left out: each is noted, and none spoils the archive. One that
+cannot be read is remembered by name, and the rest is saved.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
+from typing import Self
+
+from nightscan_tasks.components import tar
+from nightscan_tasks.components.attributes import Owners, extended
+from nightscan_tasks.components.entry import Entry, Kind
+from nightscan_tasks.components.index import AHEAD, Done, Index, Work
+from nightscan_tasks.components.listing import Listed, read_line
+from nightscan_tasks.components.problems import Problems
+from nightscan_tasks.components.sparse import extents_of
+from nightscan_tasks.components.tree import Tree
+from nightscan_tasks.model import Chunks
+
+_BLOCK_BYTES = 1 << 20
+_RING = AHEAD + 3  # the ones that wait for the hash, the one it works on, the reader's, and ours
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+CHANGED = "changed while it was read"
+
+
+class Archive:
+    """The archive `number` of what `lines` list below a tree; `prefix` stands before every name.
+
+    Read `chunks` to the end; then `index` and `problems` tell what is in it. `before` is called with
+    "open" or "read" and the path just before that is done: tests change files there.
+    """
+
+    def __init__(self, tree: Tree, lines: Iterable[bytes], index: Index, *, number: int = 0,
+                 prefix: bytes = b"", before: Callable[[str, bytes], None] | None = None) -> None:
+        self.problems = Problems()
+        self._tree = tree
+        self._lines = lines
+        self._index = index
+        self._number = number
+        self._prefix = prefix
+        self._before = before or _nothing
+        self._owners = Owners()
+        self._work: list[Work] = []
+        self._linked: dict[bytes, tuple[int, int, Entry]] = {}
+
+    def chunks(self) -> Chunks:
+        """The archive, in blocks of 1 MiB."""
+        ring = cycle([memoryview(bytearray(_BLOCK_BYTES)) for _ in range(_RING)])
+        block, filled, total = next(ring), 0, 0
+        for part in self._parts():
+            rest: _Content | _Bytes = _Bytes(part) if isinstance(part, bytes) else part
+            while rest.left:
+                count = rest.fill(block[filled:], self._work)
+                filled += count
+                total += count
+                if filled == _BLOCK_BYTES:
+                    yield self._hashed(block)
+                    block, filled = next(ring), 0
+        yield self._hashed(block[:filled])
+        yield tar.end(total)
+        self._index.finish()
+
+    def _hashed(self, block: memoryview) -> memoryview:
+        self._index.put(self._work)
+        self._work = []
+        return block
+
+    def _parts(self) -> Iterator[bytes | _Content]:
+        for line in self._lines:
+            listed = read_line(line)
+            mine = listed.archive == self._number
+            if listed.kind == "d":
+                yield from self._plain(listed, Kind.DIRECTORY, counts=mine)
+            elif not mine:
+                continue
+            elif listed.kind == "f":
+                yield from self._linked_or_file(listed)
+            elif listed.kind == "n":
+                self.problems.note(os.fsdecode(listed.path))
+            elif listed.kind == "u":
+                self.problems.unreadable(listed.path)
+            else:
+                yield from self._plain(listed, Kind.SYMLINK if listed.kind == "l" else Kind.FIFO)
+
+    def _plain(self, listed: Listed, kind: Kind, *, counts: bool = True) -> Iterator[bytes]:
+        """An entry without content: a folder, a symlink, a fifo."""
+        try:
+            status = self._tree.lstat(listed.path)
+            if stat.S_IFMT(status.st_mode) != _FORMATS[kind]:
+                self.problems.note_file(listed.path, "became something else; it was left out")
+                return
+            target = self._tree.readlink(listed.path) if kind is Kind.SYMLINK else b""
+            xattrs = self._folder_attributes(listed.path) if kind is Kind.DIRECTORY else ()
+        except OSError as exc:
+            if counts:
+                self._failed(listed.path, exc)
+            return
+        entry = self._entry(listed.path, kind, status)._replace(target=target, xattrs=xattrs)
+        yield tar.header(entry)
+        self._work.append(Done(entry, counts=counts))
+
+    def _linked_or_file(self, listed: Listed) -> Iterator[bytes | _Content]:
+        """A further name of a file that is in the archive already, or the file."""
+        if listed.inode in self._linked:
+            device, inode, first = self._linked[listed.inode]
+            try:
+                status = self._tree.lstat(listed.path)
+            except OSError as exc:
+                self._failed(listed.path, exc)
+                return
+            if (status.st_dev, status.st_ino) == (device, inode):
+                entry = first._replace(path=self._prefix + listed.path, kind=Kind.HARD_LINK,
+                                       target=first.path, xattrs=())
+                yield tar.header(entry)
+                self._work.append(Done(entry, listed.inode))
+                return
+            listed = listed._replace(inode=b"")  # another file has this name by now
+        yield from self._file(listed)
+
+    def _file(self, listed: Listed) -> Iterator[bytes | _Content]:
+        self._before("open", listed.path)
+        try:
+            descriptor = self._tree.open(listed.path)
+        except OSError as exc:
+            self._failed(listed.path, exc)
+            return
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                yield from self._opened(listed, descriptor, status)
+            else:
+                self.problems.note_file(listed.path, "became something else; it was left out")
+        finally:
+            os.close(descriptor)
+
+    def _opened(self, listed: Listed, descriptor: int,
+                status: os.stat_result) -> Iterator[bytes | _Content]:
+        entry = self._entry(listed.path, Kind.FILE, status)._replace(
+            content_bytes=status.st_size, xattrs=self._attributes(descriptor, listed.path))
+        if listed.inode:
+            self._linked[listed.inode] = (status.st_dev, status.st_ino, entry)
+        holes = extents_of(descriptor, status)
+        extents = [(0, status.st_size)] if holes is None else holes
+        content = _Content(descriptor)
+        self._before("read", listed.path)
+        yield tar.header(entry) if holes is None else tar.sparse_header(entry, extents)
+        for offset, length in extents:
+            self._hole(offset - content.position)
+            yield content.of(offset, length)
+        self._hole(status.st_size - content.position)
+        yield tar.padding(sum(length for _, length in extents))
+        self._settle(listed, entry, content, descriptor)
+
+    def _settle(self, listed: Listed, entry: Entry, content: _Content, descriptor: int) -> None:
+        """Say of a file that was read what became of it meanwhile."""
+        problem = ""
+        now = os.fstat(descriptor)
+        if content.error is not None:
+            problem = f"could not be read: {content.error}"
+            self.problems.unreadable(listed.path + b": " + os.fsencode(str(content.error)))
+        elif (content.cut
+              or (now.st_size, now.st_mtime_ns) != (entry.content_bytes, entry.mtime_ns)):
+            problem = CHANGED
+            self.problems.note_file(
+                listed.path, f"{CHANGED}: {entry.content_bytes} bytes then, {now.st_size} now")
+        self._work.append(Done(entry, listed.inode, problem))
+
+    def _hole(self, length: int) -> None:
+        if length:
+            self._work.append(length)
+
+    def _entry(self, path: bytes, kind: Kind, status: os.stat_result) -> Entry:
+        return Entry(self._prefix + path, kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns,
+                     status.st_uid, status.st_gid, self._owners.user(status.st_uid),
+                     self._owners.group(status.st_gid))
+
+    def _folder_attributes(self, path: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        try:
+            descriptor = self._tree.open(path)
+        except PermissionError:
+            return ()  # its listing failed already, and said so
+        try:
+            return self._attributes(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+    def _attributes(self, descriptor: int, path: bytes) -> tuple[tuple[bytes, bytes], ...]:
+        try:
+            return extended(descriptor)
+        except OSError as exc:
+            self.problems.note_file(path, f"its extended attributes were left out: {exc}")
+            return ()
+
+    def _failed(self, path: bytes, error: OSError) -> None:
+        if error.errno in _GONE:
+            self.problems.note_file(path, "was gone before it was read")
+        else:
+            self.problems.unreadable(path + b": " + (error.strerror or "").encode())
+
+
+class _Bytes:
+    """Bytes that are in memory, on their way into a block."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.left = len(data)
+
+    def fill(self, room: memoryview, _work: list[Work]) -> int:
+        """Put as much into `room` as fits."""
+        count = min(self.left, len(room))
+        start = len(self._data) - self.left
+        room[:count] = self._data[start:start + count]
+        self.left -= count
+        return count
+
+
+class _Content:
+    """Extents of a file on their way into blocks; what cannot be had any more is NUL bytes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.position = self.left = 0
+        self.cut = False
+        self.error: OSError | None = None
+
+    def of(self, offset: int, length: int) -> Self:
+        """The same file, about to be read from `offset`."""
+        self.position, self.left = offset, length
+        return self
+
+    def fill(self, room: memoryview, work: list[Work]) -> int:
+        """Read as much into `room` as fits, and leave it to be hashed."""
+        room = room[:self.left]
+        count = 0 if self.cut else self._read(room)
+        if not count:
+            self.cut = True
+            count = len(room)
+            room[:] = bytes(count)
+        work.append(room[:count])
+        self.position += count
+        self.left -= count
+        return count
+
+    def _read(self, room: memoryview) -> int:
+        try:
+            return os.preadv(self._descriptor, [room], self.position)
+        except OSError as exc:
+            self.error = exc
+            return 0
+
+
+_FORMATS = {Kind.DIRECTORY: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK, Kind.FIFO: stat.S_IFIFO}
+
+
+def _nothing(_moment: str, _path: bytes) -> None:
+    return

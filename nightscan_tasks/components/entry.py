@@ -1,0 +1,90 @@
+"""One entry of an archive, and its line in the archive's index.
+
+An index is one JSON object a line, in the order of the archive. Names are bytes: in `path`, `target`,
+`user` and `group` every byte that is not printable ASCII, and percent, quote and backslash, is written
+as `%XX`, so that any name fits into JSON and `urllib.parse.unquote_to_bytes` gives it back.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from nightscan_tasks.errors import ManifestInvalid
+
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"\\')
+
+
+class Kind(StrEnum):
+    """What an entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    HARD_LINK = "hard_link"  # a further name of a file that comes earlier in the same archive
+    FIFO = "fifo"
+
+
+class Entry(NamedTuple):  # not a dataclass: one is made for each of very many files
+    """What an archive says of one file. `mtime_ns` is in nanoseconds, `target` of either kind of link.
+
+    `content_bytes` is the file's length, holes included, also for a hard link to it.
+    """
+
+    path: bytes
+    kind: Kind
+    mode: int
+    mtime_ns: int
+    uid: int
+    gid: int
+    user: bytes
+    group: bytes
+    content_bytes: int = 0
+    target: bytes = b""
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Indexed(NamedTuple):
+    """One line of an index. `sha256` is of a file's content, empty for what has none."""
+
+    entry: Entry
+    sha256: str = ""
+    problem: str = ""
+
+
+def quoted(name: bytes) -> str:
+    """A name of any bytes as printable ASCII."""
+    return quote_from_bytes(name, safe=_PLAIN)
+
+
+def unquoted(text: str) -> bytes:
+    """The bytes that `quoted` was given."""
+    return unquote_to_bytes(text)
+
+
+def index_line(indexed: Indexed) -> bytes:
+    """The entry as one line of JSON, newline included."""
+    entry = indexed.entry
+    # By hand, since nothing in it needs escaping, and there are very many.
+    return (f'{{"path": "{quoted(entry.path)}", "type": "{entry.kind}", '
+            f'"bytes": {entry.content_bytes}, "sha256": "{indexed.sha256}", '
+            f'"mode": "{entry.mode:04o}", "mtime_ns": {entry.mtime_ns}, '
+            f'"uid": {entry.uid}, "gid": {entry.gid}, '
+            f'"user": "{quoted(entry.user)}", "group": "{quoted(entry.group)}", '
+            f'"target": "{quoted(entry.target)}", '
+            f'"problem": "{quoted(indexed.problem.encode())}"}}\n').encode()
+
+
+def read_index_line(line: bytes) -> Indexed:
+    """The entry that a line tells of; `ManifestInvalid` if it is not one. Attributes are not in it."""
+    try:
+        found = json.loads(line)
+        entry = Entry(unquoted(found["path"]), Kind(found["type"]), int(found["mode"], 8),
+                      int(found["mtime_ns"]), int(found["uid"]), int(found["gid"]),
+                      unquoted(found["user"]), unquoted(found["group"]), int(found["bytes"]),
+                      unquoted(found["target"]))
+        return Indexed(entry, str(found["sha256"]), unquoted(found["problem"]).decode())
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ManifestInvalid(f"not a line of an index: {line[:200]!r}") from exc

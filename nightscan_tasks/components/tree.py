@@ -1,0 +1,83 @@
+"""Opening what lies below a folder, never through a symlink.
+
+Every step down is taken relative to the folder before, which stays open: whoever replaces a folder by
+a symlink in the meantime does not make us read what is elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+# Not blocking: should it have become a fifo, opening it must not wait for a writer.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Tree:
+    """The tree below `root`. Paths are relative bytes; those in `follow` may be symlinks to folders.
+
+    It keeps the folders down to the last path open, so it is quick for paths in the order of a walk.
+    Errors are the system's own; a symlink on the way is `NotADirectoryError`.
+    """
+
+    def __init__(self, root: Path, follow: frozenset[bytes] = frozenset()) -> None:
+        self._follow = follow
+        self._names: list[bytes] = []
+        self._folders = [os.open(root, _FOLDER)]
+        self._parent = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._climb(0)
+        os.close(self._folders.pop())
+
+    def lstat(self, path: bytes) -> os.stat_result:
+        """What lies there: the symlink itself, but for those that are to be followed."""
+        folder, name = self._locate(path)
+        return os.stat(name, dir_fd=folder, follow_symlinks=path in self._follow)
+
+    def readlink(self, path: bytes) -> bytes:
+        """Where a symlink points."""
+        folder, name = self._locate(path)
+        return os.readlink(name, dir_fd=folder)
+
+    def open(self, path: bytes) -> int:
+        """A descriptor that reads the file or folder, without changing its access time if permitted."""
+        folder, name = self._locate(path)
+        flags = _FILE & ~os.O_NOFOLLOW if path in self._follow else _FILE
+        try:
+            return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
+        except PermissionError:  # only its owner may leave the access time alone
+            return os.open(name, flags, dir_fd=folder)
+
+    def _locate(self, path: bytes) -> tuple[int, bytes]:
+        """The open folder that holds `path`, and its name in there."""
+        parent, _, name = path.rpartition(b"/")
+        if parent != self._parent:
+            self._descend(parent)
+        return self._folders[-1], name
+
+    def _descend(self, parent: bytes) -> None:
+        names = parent.split(b"/") if parent else []
+        same = 0
+        while same < min(len(names), len(self._names)) and names[same] == self._names[same]:
+            same += 1
+        self._climb(same)
+        self._parent = b"/".join(names[:same])
+        for name in names[same:]:
+            path = self._parent + b"/" + name if self._parent else name
+            follow = 0 if path in self._follow else os.O_NOFOLLOW
+            self._folders.append(os.open(name, _FOLDER | follow, dir_fd=self._folders[-1]))
+            self._names.append(name)
+            self._parent = path
+
+    def _climb(self, depth: int) -> None:
+        while len(self._names) > depth:
+            self._names.pop()
+            os.close(self._folders.pop())

@@ -1,0 +1,65 @@
+"""What users brought and what models learned: uploads, models, configuration, and recent logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+
+from nightscan_tasks.components.exclusion import Exclusion
+from nightscan_tasks.components.files import Before, FileComponent
+from nightscan_tasks.components.listing import Found, Rules, parents, walk
+from nightscan_tasks.components.stored_here import store_folders
+from nightscan_tasks.settings import Settings
+
+_LOGS = b"logs"
+
+
+class UserData(FileComponent):
+    """The folders of `NIGHTSCAN_USER_DATA`, in `NIGHTSCAN_USER_DATA_ARCHIVES` archives.
+
+    A folder that is a symlink is taken for what it points to, since it was named; symlinks inside stay
+    what they are. `logs` are those of the last `NIGHTSCAN_LOGS_DAYS` days. A missing folder is noted.
+    """
+
+    name = "user_data"
+    root_setting = "NIGHTSCAN_ROOT"
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime],
+                 before: Before | None = None) -> None:
+        super().__init__(settings.root, archives=settings.user_data_archives,
+                         temp_dir=settings.temp_dir, before=before)
+        self._settings = settings
+        self._now = now
+        self._folders = tuple(os.fsencode(name.strip("/")) for name in settings.user_data)
+
+    def parts(self) -> tuple[str, ...]:
+        """`user_data.00`, `user_data.01`, …."""
+        return tuple(f"{self.name}.{number:02d}" for number in range(self.archives))
+
+    def followed(self) -> frozenset[bytes]:
+        """The folders that the settings name."""
+        return frozenset(self._folders)
+
+    def found(self) -> Iterator[Found]:
+        """Everything below the folders, without what is excluded."""
+        root = os.fsencode(self.root)
+        rules = Rules(Exclusion.of(self._settings.user_data_exclude), follow=self.followed(),
+                      skip=store_folders(self._settings))
+        since = self._now() - timedelta(days=self._settings.logs_days)
+        recent = replace(rules, keep=lambda status: status.st_mtime >= since.timestamp())
+        for folder in self._folders:
+            entries = walk(root, folder, recent if folder == _LOGS else rules)
+            first = next(entries, None)
+            if first is None:
+                yield Found("n", folder + b" is missing: nothing of it was saved")
+            else:
+                yield from chain(self._above(root, folder), [first], entries)
+
+    def _above(self, root: bytes, folder: bytes) -> Iterator[Found]:
+        """The folders above one that the settings name, each before the first that needs it."""
+        earlier = self._folders[:self._folders.index(folder)]
+        return (parent for parent in parents(root, folder)
+                if not any(other.startswith(parent.path + b"/") for other in earlier))
