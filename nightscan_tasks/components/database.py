@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -68,7 +68,8 @@ class Database:
         del part
         dsn = self.settings.dsn
         with ExitStack() as stack:
-            connection = stack.enter_context(connect(dsn))
+            # Closed, not committed: a commit could fail, and hide the error that is on its way.
+            connection = stack.enter_context(closing(connect(dsn)))
             pg_dump = tool("pg_dump", connection)
             with explained(where(dsn)):
                 snapshot = _export_snapshot(connection, self.lock_seconds)
