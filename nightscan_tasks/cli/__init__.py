@@ -1,0 +1,43 @@
+"""The command line: `nightscan …`, and the same as `celery -A worker nightscan …`.
+
+One file a command, found and imported by `group` only when it is asked for, so that `--help` and
+completion are quick. Deciding stands apart from rendering: `following` and `summary` read the ledger
+and the stores into values, `wording`, `tables` and `display` turn values into lines. `broker` is the
+only way to the workers. Results go to standard output, progress and problems to standard error.
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded (for example no offsite copy).
+"""
+
+from __future__ import annotations
+
+import click
+
+from nightscan_tasks.cli.group import Group, Lazy
+
+_COMMANDS = (
+    Lazy("doctor", "check everything that a backup will need"),
+    Lazy("backup", "take a backup set"),
+    Lazy("list", "the sets there are, in every store", module="listing"),
+    Lazy("status", "runs under way, and how the last ones ended"),
+    Lazy("verify", "read every stored byte of a set back, and compare"),
+    Lazy("rotate", "remove the sets that are past their time"),
+    Lazy("restore", "put a set back"),
+    Lazy("world", "a whole NightScan on loopback, to try things on"),
+    Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
+)
+
+
+@click.group(cls=Group, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]},
+             epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded.")
+@click.version_option(package_name="nightscan-tasks", prog_name="nightscan")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def nightscan(*, debug: bool) -> None:
+    """Back up NightScan, and put it back.
+
+    Commands work through the broker and its workers; with --local, in this process.
+    """
+
+
+def main() -> None:
+    """What `nightscan` runs."""
+    nightscan(prog_name="nightscan")

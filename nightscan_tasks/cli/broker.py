@@ -1,0 +1,91 @@
+"""The way to the workers: asks first whether one is there, so that no command waits for nobody.
+
+The application is found by its name, as `celery -A worker` finds it; this package stays below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import click
+from celery import Celery
+from celery.app.utils import find_app
+from celery.exceptions import TimeoutError as ResultTimeout
+from celery.result import AsyncResult
+from kombu.exceptions import KombuError, OperationalError
+
+from nightscan_tasks.errors import NightscanError, TransientError
+from nightscan_tasks.settings import Settings, without_secret
+
+CONTROL, HEAVY, RESTORE = "nightscan.control", "nightscan.heavy", "nightscan.restore"
+_CONNECT_SECONDS = 5
+_ASK_SECONDS = (1.0, 4.0)  # a worker that is busy answers a little later
+
+
+class NoBroker(TransientError):
+    """The broker does not answer."""
+
+
+class NoWorker(TransientError):
+    """No worker takes from the queue that the task goes to."""
+
+
+class TaskFailed(NightscanError):
+    """A task ended with an error that is not ours, or is no longer known."""
+
+
+@cache
+def application() -> Celery:
+    """The Celery application, the one of `celery -A …` where that is how we were called."""
+    context = click.get_current_context(silent=True)
+    given = getattr(context.find_root().obj, "app", None) if context else None
+    if isinstance(given, Celery):
+        return given
+    return find_app("worker")
+
+
+def consumers() -> dict[str, list[str]]:
+    """Which worker takes from which queues, for every worker that answers."""
+    answer: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    app = application()
+    for seconds in _ASK_SECONDS:
+        answer = answer or app.control.inspect(timeout=seconds).active_queues()
+    return {node: [queue["name"] for queue in queues] for node, queues in (answer or {}).items()}
+
+
+def reach(settings: Settings, queue: str) -> None:
+    """`NoBroker` or `NoWorker` unless a task sent to that queue would be taken up."""
+    place = without_secret(settings.broker_url.get_secret_value())
+    app = application()
+    try:
+        with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
+        for _ in range(2):
+            if any(queue in queues for queues in consumers().values()):
+                return
+    except (KombuError, OSError, OperationalError) as exc:
+        raise NoBroker(f"the broker at {place} does not answer: {exc}\n"
+                       f"start it, or correct NIGHTSCAN_BROKER_URL; --local needs no broker") from exc
+    raise NoWorker(f"no worker takes from the queue {queue} of the broker at {place}\n"
+                   f"start one: celery -A worker worker -Q {queue}; --local needs no worker")
+
+
+def send(settings: Settings, name: str, queue: str, *args: object, **kwargs: object) -> AsyncResult:
+    """Send a task, once it is known that somebody will take it."""
+    reach(settings, queue)
+    return application().send_task(name, args=args, kwargs=kwargs)
+
+
+def answer(result: AsyncResult, *, seconds: float | None = None) -> Any:
+    """A task's result. Its error is raised here as what it was there."""
+    try:
+        return result.get(timeout=seconds)
+    except ResultTimeout as exc:
+        raise NoWorker(f"the task {result.id} was sent, and has not answered in {seconds:.0f} s: its worker "
+                       f"is busy, and will do it later\nwhat is under way: nightscan status") from exc
+    except NightscanError:
+        raise
+    except Exception as exc:  # whatever the task raised: it is shown, with --debug with its traceback
+        raise TaskFailed(f"the task {result.id} failed: {type(exc).__name__}: {exc}") from exc

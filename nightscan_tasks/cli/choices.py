@@ -1,0 +1,95 @@
+"""What a person may give on the command line; a misspelled one names the nearest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from nightscan_tasks.cli.group import nearest
+from nightscan_tasks.model import COMPONENTS, SetId, Tier
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kMG]?)B?")
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class Word(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """One of a few words. `-` and `_` are the same in them."""
+
+    def __init__(self, noun: str, known: tuple[str, ...]) -> None:
+        self.name = noun
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word as the program spells it."""
+        word = str(value).replace("-", "_").lower()
+        if word not in self._known:
+            self.fail(f"there is no {self.name} {value}; {nearest(word, self._known)}", param, ctx)
+        return word
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002 - click's signature
+        """In the usage line: `TIER`."""
+        return self.name.upper()
+
+
+class SetIdType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A set's id."""
+
+    name = "set id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> SetId:
+        """`daily/20261123T020000Z` as a value."""
+        try:
+            return value if isinstance(value, SetId) else SetId.parse(str(value))
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A moment, in UTC unless it says otherwise."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """`2026-11-23`, `2026-11-23T02:00`, `2026-11-23 02:00+01:00` as an aware moment."""
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"not a moment: {value!r}; for example 2026-11-23T02:00, which is UTC, or "
+                      f"2026-11-23T02:00+01:00", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """A number of bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`250MB`, `1.5G`, `4096` in bytes; units are decimal."""
+        match = _SIZE.fullmatch(str(value).strip())
+        if not match:
+            self.fail(f"not a size: {value!r}; for example 200MB or 1.5GB", param, ctx)
+        return int(float(match["number"]) * _UNITS[match["unit"]])
+
+
+TIER = Word("tier", tuple(tier.value for tier in Tier))
+COMPONENT = Word("component", COMPONENTS)
+SET_ID = SetIdType()
+MOMENT = Moment()
+SIZE = Size()
+
+
+def local_option(command: F) -> F:
+    """`--local`."""
+    return click.option("--local", is_flag=True,
+                        help="Do it in this process: needs no broker and no worker.")(command)
+
+
+def store_option(help: str, default: str | None = None) -> Callable[[F], F]:  # noqa: A002 - as click calls it
+    """`--store NAME`."""
+    return click.option("--store", metavar="NAME", default=default, help=help)

@@ -1,0 +1,100 @@
+"""A group of commands that are imported when they are asked for, and errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import IO, Any
+
+import click
+
+from nightscan_tasks.errors import NightscanError
+
+AS_JSON = "nightscan.json"
+"""The key in a context's `meta` that says that standard output is JSON."""
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command that is not imported yet: its name, one line of help, and its module in this package."""
+
+    name: str
+    help: str
+    module: str = ""
+
+    def load(self) -> click.Command:
+        """The command itself: the object called `command` in its module."""
+        module = import_module(f"nightscan_tasks.cli.{self.module or self.name}")
+        command: click.Command = module.command
+        return command
+
+
+class Failed(click.ClickException):
+    """An error of ours as click shows it: the message on standard error, exit status 1."""
+
+    def __init__(self, error: NightscanError) -> None:
+        super().__init__(str(error) or type(error).__name__)
+        self._kind = type(error).__name__
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """The message, its further lines indented; with `--json` also as JSON on standard output."""
+        first, *rest = self.message.splitlines()
+        for line in (f"nightscan: {first}", *(f"  {line.strip()}" for line in rest)):
+            click.echo(line, err=True, file=file)
+        context = click.get_current_context(silent=True)
+        if context is not None and context.meta.get(AS_JSON):
+            click.echo(json.dumps({"error": {"kind": self._kind, "message": self.message}}, indent=2))
+
+
+class Group(click.Group):
+    """Knows its commands' names and help without importing them; turns our errors into messages."""
+
+    def __init__(self, *args: Any, lazy: Sequence[Lazy] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = {each.name: each for each in lazy}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The order is that of their declaration: what is needed first comes first."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one that is asked for."""
+        lazy = self._lazy.get(cmd_name)
+        return lazy.load() if lazy else super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: click.Context,
+                        args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """A misspelled command names the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            ctx.fail(f"there is no command {args[0]}; {nearest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, from what is known without an import."""
+        rows = [(each.name, each.help) for each in self._lazy.values()]
+        for name in super().list_commands(ctx):
+            command = super().get_command(ctx, name)
+            rows.append((name, command.get_short_help_str() if command else ""))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Our errors become messages, except with `--debug`."""
+        try:
+            return super().invoke(ctx)
+        except NightscanError as exc:
+            if ctx.params.get("debug"):
+                raise
+            raise Failed(exc) from exc
+        finally:
+            sys.stdout.flush()
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What to say of a word that is not known."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -1,0 +1,100 @@
+"""What every command needs: the system, where its result goes, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property, wraps
+from typing import Any, NoReturn
+
+import click
+
+from nightscan_tasks import wire
+from nightscan_tasks.cli.group import AS_JSON, nearest
+from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.ledger import Ending
+from nightscan_tasks.system import System
+
+
+class Exit(IntEnum):
+    """The exit status of a command. 2, wrong usage, is click's own."""
+
+    DONE = 0
+    FAILED = 1
+    DEGRADED = 3
+
+
+ENDINGS = {Ending.GOOD: Exit.DONE, Ending.DEGRADED: Exit.DEGRADED,
+           Ending.INCOMPLETE: Exit.FAILED, Ending.FAILED: Exit.FAILED}
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command being run."""
+
+    as_json: bool
+
+    @cached_property
+    def system(self) -> System:
+        """The system that the environment describes."""
+        return System.from_env()
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person sees standard error as it is written."""
+        return sys.stderr.isatty()
+
+    def store_name(self, given: str) -> str:
+        """The name of a store there is; wrong usage, with the nearest, for another."""
+        names = tuple(store.name for store in self.system.stores)
+        if given not in names:
+            raise click.UsageError(f"there is no store {given}; {nearest(given, names)}")
+        return given
+
+    def tell(self, line: str) -> None:
+        """What happens meanwhile: to standard error, so that results can be piped."""
+        click.echo(line, err=True)
+
+    def finish(self, status: Exit, value: object, lines: Iterable[str]) -> NoReturn:
+        """Print the result, as JSON if that was asked for, and end."""
+        if self.as_json:
+            click.echo(json.dumps(jsonable(value), indent=2, ensure_ascii=False))
+        else:
+            for line in lines:
+                click.echo(line)
+        click.get_current_context().exit(status)
+        raise AssertionError  # `exit` raised
+
+
+def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with `--json`, whose function is given a session first."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def run(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+            click.get_current_context().meta[AS_JSON] = as_json
+            return function(Session(as_json), *args, **kwargs)
+
+        with_json = click.option("--json", "as_json", is_flag=True,
+                                 help="Print the result as JSON, and nothing else on standard output.")
+        made: click.Command = click.command(**options)(with_json(run))
+        return made
+
+    return decorate
+
+
+def jsonable(value: object) -> Any:
+    """A value as JSON: dicts and lists stay, everything else as it is on the wire."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(each) for each in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else wire.plain(value)
+
+
+def interrupted(what: str, advice: str) -> NightscanError:
+    """What is said when a person stops watching: the work goes on."""
+    return NightscanError(f"stopped watching; {what} goes on without you\n{advice}")

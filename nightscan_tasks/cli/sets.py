@@ -1,0 +1,142 @@
+"""The sets of all stores as one list: what each store has of each set, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nightscan_tasks.catalog import Broken
+from nightscan_tasks.cli.wording import ago, encryption
+from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.ledger import Verified
+from nightscan_tasks.model import Manifest, SetId, Tier
+from nightscan_tasks.system import System
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One set: its manifest where any store's can be read, and by store what was found."""
+
+    set_id: SetId
+    manifest: Manifest | None
+    stores: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...] = ()
+    verified: tuple[Verified, ...] = ()
+    index: int | None = None
+
+    @property
+    def state(self) -> str:
+        """`complete`, `incomplete` or `broken`."""
+        if self.manifest is None:
+            return "broken"
+        return "complete" if self.manifest.complete else "incomplete"
+
+    def as_json(self) -> dict[str, object]:
+        """The keys that `list --json` promises."""
+        manifest = self.manifest
+        return {
+            "set_id": str(self.set_id), "tier": self.set_id.tier.value, "index": self.index,
+            "taken_at": self.set_id.taken_at.isoformat(), "state": self.state,
+            "components": list(manifest.components) if manifest else [],
+            "plain_bytes": manifest.plain_bytes if manifest else None,
+            "stored_bytes": manifest.stored_bytes if manifest else None,
+            "encrypted_for": manifest.encrypted_for if manifest else None,
+            "tag": manifest.tag if manifest else None, "stores": list(self.stores),
+            "verified": {each.store: {"at": each.verified_at.isoformat(), "problems": list(each.problems)}
+                         for each in self.verified},
+            "failures": list(manifest.failures) if manifest else [],
+            "broken": dict(self.broken),
+        }
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All sets, the newest first, and the stores that could not be read."""
+
+    sets: tuple[Listed, ...]
+    stores: tuple[tuple[str, str], ...]
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class _Found:
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+def collect(system: System, *, stores: Sequence[str] = (), tier: Tier | None = None) -> Listing:
+    """The sets of the stores that are named, or of all. A store that fails hides no other."""
+    chosen = [store for store in system.stores if not stores or store.name in stores]
+    found: dict[SetId, _Found] = {}
+    unread = []
+    for store in chosen:
+        try:
+            for entry in system.catalog(store.name).entries(tier):
+                _note(found.setdefault(entry.set_id, _Found()), store.name, entry)
+        except NightscanError as exc:
+            unread.append((store.name, str(exc)))
+    listed = [_listed(system, set_id, found[set_id])
+              for set_id in sorted(found, key=lambda each: (each.taken_at, each.tier), reverse=True)]
+    return Listing(_indexed(listed), tuple((store.name, store.url) for store in chosen), tuple(unread))
+
+
+def remarks(listed: Listed, *, now: datetime) -> list[str]:
+    """What is said of a set below its line; the sound parts first."""
+    said = []
+    manifest = listed.manifest
+    if manifest:
+        tag = f"tag {manifest.tag}; " if manifest.tag else ""
+        said.append(f"{tag}{' '.join(manifest.components)}; {encryption(manifest.encrypted_for)}; "
+                    f"{_verification(listed, now)}")
+        said += [f"failed: {failure.part}: {failure.message}" for failure in manifest.failures]
+    said += [f"DAMAGED in {each.store}: {problem}" for each in listed.verified for problem in each.problems]
+    said += [f"BROKEN in {store}: {problem}" for store, problem in listed.broken]
+    return said
+
+
+def _verification(listed: Listed, now: datetime) -> str:
+    sound = [each for each in listed.verified if not each.problems]
+    if not sound:
+        return "not verified"
+    oldest = min(each.verified_at for each in sound)
+    missing = set(listed.stores) - {each.store for each in listed.verified}
+    but = f", not in {' '.join(sorted(missing))}" if missing else ""
+    return f"verified {ago(oldest, now)}{but}"
+
+
+def _note(found: _Found, store: str, entry: Manifest | Broken) -> None:
+    if isinstance(entry, Broken):
+        found.broken[store] = entry.problem
+    else:
+        found.manifests[store] = entry
+
+
+def _listed(system: System, set_id: SetId, found: _Found) -> Listed:
+    manifest = next(iter(found.manifests.values()), None)
+    verified: tuple[Verified, ...] = ()
+    if manifest:
+        told = (_verified(system, manifest.run_id, store) for store in found.manifests)
+        verified = tuple(each for each in told if each)
+    return Listed(set_id, manifest, tuple(found.manifests), tuple(found.broken.items()), verified)
+
+
+def _verified(system: System, run_id: str, store: str) -> Verified | None:
+    try:
+        return system.ledger.verified(run_id, store)
+    except NightscanError:
+        return None  # the ledger may be gone with its store; the set is no worse for it
+
+
+def _indexed(listed: Sequence[Listed]) -> tuple[Listed, ...]:
+    """Number the complete sets of each tier, the newest 1, as `restore --index` counts them."""
+    counts: dict[Tier, int] = {}
+    numbered = []
+    for each in listed:
+        if each.state == "complete":
+            counts[each.set_id.tier] = counts.get(each.set_id.tier, 0) + 1
+            numbered.append(Listed(each.set_id, each.manifest, each.stores, each.broken, each.verified,
+                                   counts[each.set_id.tier]))
+        else:
+            numbered.append(each)
+    return tuple(numbered)

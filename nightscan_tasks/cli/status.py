@@ -1,0 +1,106 @@
+"""`nightscan status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightscan_tasks.cli.following import picture
+from nightscan_tasks.cli.pictures import Phase, Picture, sentence
+from nightscan_tasks.cli.session import Exit, Session, json_command
+from nightscan_tasks.cli.tables import fold, table
+from nightscan_tasks.cli.wording import ago, duration, size
+from nightscan_tasks.ledger import Ending, Outcome
+from nightscan_tasks.model import Tier
+from nightscan_tasks.rotation import RESTORE_LEASES
+from nightscan_tasks.system import System
+
+
+@dataclass(frozen=True)
+class State:
+    """What is under way, and how the last run of each tier ended."""
+
+    under_way: tuple[tuple[str, Picture], ...]
+    restoring: tuple[str, ...]
+    last: tuple[Outcome, ...]
+
+
+@json_command(name="status", short_help="runs under way, and how the last ones ended")
+def command(session: Session) -> None:
+    """Show the runs that are under way, and how the last run of each tier ended.
+
+    Read from the ledger alone: it works without a broker. Exit status 3 when the last run of a
+    tier did not end well.
+    """
+    state = look(session.system)
+    good = all(each.ending is Ending.GOOD for each in state.last)
+    session.finish(Exit.DONE if good else Exit.DEGRADED, _as_json(state),
+                   lines(state, now=session.system.clock()))
+
+
+def look(system: System) -> State:
+    """The state now."""
+    runs = system.ledger.open_runs(now=system.clock())
+    pictures = tuple((run.run_id, picture(system, system.ledger.state(run.run_id))) for run in runs)
+    return State(pictures, tuple(_restoring(system)), tuple(_last(system)))
+
+
+def lines(state: State, *, now: datetime) -> Iterator[str]:
+    """The state as an operator reads it."""
+    if not state.under_way and not state.restoring:
+        yield "Nothing is under way."
+    for _, shown in state.under_way:
+        yield shown.headline
+        rows = [[f"  {work.name}", sentence(work)] for work in shown.works]
+        yield from (f"{name.ljust(max(len(row[0]) for row in rows))}  {words}" for name, words in rows)
+    for set_id in state.restoring:
+        yield f"a restore reads {set_id}"
+    yield ""
+    if not state.last:
+        yield "No run has ended yet. Next: nightscan backup daily --wait"
+        return
+    rows = [[each.set_id.tier.value, str(each.set_id), ago(each.settled_at, now), each.ending.value.upper()
+             if each.ending is not Ending.GOOD else "good", duration(each.elapsed_seconds),
+             size(each.stored_bytes)] for each in state.last]
+    head, *told = table(["TIER", "LAST SET", "ENDED", "HOW", "TOOK", "STORED"], rows, right=(4, 5))
+    yield head
+    for line, outcome in zip(told, state.last, strict=True):
+        yield line
+        for failure in outcome.failures:
+            yield from fold(f"{failure.part}: {failure.message}", indent="    ")
+        for note in outcome.notes:
+            yield from fold(note, indent="    ")
+
+
+def _last(system: System) -> Iterator[Outcome]:
+    """The newest ended run of each tier."""
+    run_ids = system.ledger.run_ids()
+    for tier in Tier:
+        for run_id in reversed([each for each in run_ids if each.rpartition("-")[0] == tier.value]):
+            outcome = system.ledger.outcome(run_id)
+            if outcome is not None:
+                yield outcome
+                break
+
+
+def _restoring(system: System) -> Iterator[str]:
+    resources = {entry.key.removeprefix("leases/").rpartition("/")[0]
+                 for entry in system.primary.list(f"{RESTORE_LEASES}/")}
+    for resource in sorted(resources):
+        held = system.leases.look(resource)
+        if held is not None and held.live(system.clock()):
+            yield resource.removeprefix("restore/")
+
+
+def _as_json(state: State) -> dict[str, object]:
+    return {
+        "under_way": [{"run_id": run_id, "works": [
+            {"name": work.name, "phase": work.phase.value, "doing": work.doing, "bytes": work.done_bytes,
+             "of_bytes": work.of_bytes, "bytes_per_second": work.bytes_per_second,
+             "stored_bytes": work.stored_bytes, "problem": work.message
+             if work.phase is Phase.FAILED else None} for work in shown.works]}
+            for run_id, shown in state.under_way],
+        "restoring": list(state.restoring),
+        "last": {each.set_id.tier.value: each for each in state.last},
+    }

@@ -1,0 +1,75 @@
+"""Numbers and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+_STEP = 1000  # decimal units, as disks and networks have them
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def size(count: float) -> str:
+    """Bytes: `412 B`, `1.6 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if round(count, 1) < _STEP:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _STEP
+    return f"{count:.1f} TB"
+
+
+def rate(count: float, seconds: float) -> str:
+    """Bytes in seconds as a speed."""
+    return f"{size(count / seconds)}/s" if seconds > 0 else "-"
+
+
+def ratio(plain_bytes: int, stored_bytes: int) -> str:
+    """How much of the plain size is stored: `41 %`."""
+    return f"{100 * stored_bytes / plain_bytes:.0f} %" if plain_bytes else "-"
+
+
+def duration(seconds: float) -> str:
+    """A length of time, two units at most: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `9 days`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} days"
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in one unit: `40 s`, `12 min`, `9 h`, `3 days`; the future says so."""
+    seconds = round((now - moment).total_seconds())
+    if seconds < 0:
+        return "in the future"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds // _MINUTE} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds // _HOUR} h"
+    return f"{seconds // _DAY} days"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """The same as a phrase: `9 h ago`."""
+    told = age(moment, now)
+    return told if now < moment - timedelta(seconds=1) else f"{told} ago"
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in the log of a person: `2026-11-23 02:00:00 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def encryption(encrypted_for: str | None) -> str:
+    """Said wherever a set is shown."""
+    return f"encrypted for {encrypted_for}" if encrypted_for else "not encrypted"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: `1 file`, `3,400 files`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:] not in {"ay", "ey", "oy"} else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
