@@ -102,20 +102,31 @@ def noted(note: Path) -> Identity | None:
     return None if stat is None else Identity(stat.pid, stat.started_ticks, boot)
 
 
-def stop(identity: Identity, *, gently: signal.Signals, patience_seconds: float) -> None:
-    """End a process: first gently, then, with all that is left of its session, at once."""
+def stop(identity: Identity, *, gently: signal.Signals, patience_seconds: float,
+         strays: Callable[[], list[Identity]] = list) -> None:
+    """End a process: first gently, then, with all that is left of its session, at once.
+
+    `strays` finds what else belongs to it.
+    """
     identity.send(gently)
     deadline = time.monotonic() + patience_seconds
     while identity.alive() and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
     deadline = time.monotonic() + _KILLED_SECONDS
-    while family := _family(identity):
+    while family := [*_family(identity), *strays()]:
         for member in family:
             member.send(signal.SIGKILL)
         if time.monotonic() > deadline:
             raise WorldError(f"process {family[0].pid} does not end, even when killed: see "
                              f"/proc/{family[0].pid}/stack")
         time.sleep(_PAUSE_SECONDS)
+
+
+def running(program: Path, *, below: Path) -> list[Identity]:
+    """The processes that run this very file, and work in this folder or below it."""
+    boot = boot_id()
+    return [Identity(stat.pid, stat.started_ticks, boot) for stat in _all() if stat.state not in "ZX"
+            and _link(stat.pid, "exe") == program and _link(stat.pid, "cwd").is_relative_to(below)]
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -143,6 +154,14 @@ def _all() -> Iterator[_Stat]:
     for entry in _PROC.iterdir():
         if entry.name.isdigit() and (stat := _stat(int(entry.name))) is not None:
             yield stat
+
+
+def _link(pid: int, name: str) -> Path:
+    """Where a process's link leads; nowhere, when it is gone or another user's."""
+    try:
+        return (_PROC / str(pid) / name).readlink()
+    except OSError:
+        return Path()
 
 
 def _stat(pid: int) -> _Stat | None:

@@ -78,7 +78,8 @@ class Postgres(Tidy):
             shutil.rmtree(self.data, ignore_errors=True)
             self._initdb()
             (self.home / "made").touch()
-        # Left by a server that was killed; by now its id may be another program's.
+        # Left by a server that was killed and is gone with all its children, or `start` would not
+        # have come here; by now the id in it may be another program's.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def argv(self, ports: Ports) -> list[str]:

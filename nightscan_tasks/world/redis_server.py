@@ -23,7 +23,7 @@ repl-diskless-sync-delay 0
 # The cache is saved now and then, and when it ends; the broker keeps every message it took.
 _APPLICATION = "save 3600 1 300 100\n"
 _BROKER = 'save ""\nappendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n'
-_ASK_SECONDS = 2
+_ASK_SECONDS = 1
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ def start(service: Service, *, env: Mapping[str, str], remember: Remember,
 
     `before` is its record from an earlier time, whose ports are used again where they are free.
     """
+    if before is not None:
+        stop(before)  # what is left of it, where it was killed
     service.home.mkdir(parents=True, exist_ok=True)
     service.prepare()
     ports = _ports(service.port_names, before.ports if before else {})
@@ -181,10 +183,14 @@ def answered(service: Service, record: Record, *, env: Mapping[str, str], rememb
 
 def stop(record: Record) -> None:
     """End a service, gently at first. One that does not run is no error."""
+    def strays() -> list[Identity]:
+        # Servers of PostgreSQL open a session each, and outlive a killed parent for a moment.
+        return daemon.running(Path(record.path), below=Path(record.home))
+
     process = record.process
     if process is not None:
         daemon.stop(process, gently=signal.Signals(record.stop_signal),
-                    patience_seconds=record.patience_seconds)
+                    patience_seconds=record.patience_seconds, strays=strays)
     for path in record.litter:
         Path(path).unlink(missing_ok=True)
 

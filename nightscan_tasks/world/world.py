@@ -25,7 +25,8 @@ from nightscan_tasks.world.state import STATE_NAME, Filled, State
 
 _LOCK_NAME = "world.lock"
 _OWN_NAMES = (*SERVERS, *TREES, "celery", "opt", "etc", "backups", "home", "tmp",
-              environment.ENV_NAME, _LOCK_NAME, STATE_NAME)  # the state goes last
+              environment.ENV_NAME, f"{environment.ENV_NAME}.new", _LOCK_NAME,
+              f"{STATE_NAME}.new", STATE_NAME)  # the state goes last
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,11 @@ class World:
         state = dataclasses.replace(self.state, sample=filled)
         state.save(self.folder)
         return World(self.folder, state)
+
+    def stop(self, *names: str) -> None:
+        """Stop some services; `up` with the same names starts them again, on the same data."""
+        with _locked(self.folder):
+            stop_all([self.state.records[name] for name in names], lambda _line: None)
 
     def destroy(self) -> None:
         """Lose everything that a backup is for: database, Redis, uploads, models, config, logs."""
