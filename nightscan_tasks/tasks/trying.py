@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from celery import Task
@@ -43,11 +44,17 @@ def attempt(task: Task, system: System, work: Callable[[], T],
 
 
 def show(task: Task) -> Callable[[dict[str, Json]], None]:
-    """A watcher that makes a task's progress visible: as its state, and as an event for Flower."""
+    """A watcher that makes a task's progress visible: as its state, and as an event for Flower.
+
+    It is called from the thread that reads, which does not know the task's request: so it is taken here.
+    """
+    request, backend, app = task.request_stack.top, task.backend, task.app
 
     def watch(progress: dict[str, Json]) -> None:
-        task.update_state(state="PROGRESS", meta=progress)
-        task.send_event("task-progress", result=sentence(progress))
+        with suppress(Exception):  # a broker that is away must not cost the backup, only its display
+            backend.store_result(request.id, progress, "PROGRESS", request=request)
+            with app.events.default_dispatcher(hostname=request.hostname) as events:
+                events.send("task-progress", uuid=request.id, result=sentence(progress))
 
     return watch
 
