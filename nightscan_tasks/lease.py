@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from nightscan_tasks import wire
-from nightscan_tasks.errors import AlreadyExists, Busy, LeaseLost, ManifestInvalid, NightscanError, NotFound
+from nightscan_tasks.errors import (
+    AlreadyExists,
+    Busy,
+    LeaseLost,
+    ManifestInvalid,
+    NightscanError,
+    NotFound,
+    TransientError,
+)
 from nightscan_tasks.model import Json
 from nightscan_tasks.stores.base import Store
 
@@ -107,6 +115,21 @@ class Leases:
         """Remove the leases of all resources whose names begin with `prefix`, once none is needed."""
         for entry in list(self._store.list(f"{PREFIX}/{prefix}")):
             self._store.delete(entry.key)
+
+    @contextmanager
+    def hold(self, resource: str, holder: str, *, along: Sequence[Held] = (),
+             progress: Callable[[], dict[str, Json]] = dict) -> Iterator[Callable[[], None]]:
+        """Take a lease, keep it and those `along` with it alive, and let go of it, however it ends.
+
+        Yields a check that raises `LeaseLost` once one of them is lost. `Busy` as for `acquire`.
+        """
+        held = self.acquire(resource, holder)
+        try:
+            with self.kept([held, *along], progress) as check:
+                yield check
+        finally:
+            with suppress(TransientError):  # then it expires
+                self.release(held)
 
     @contextmanager
     def kept(self, held: Sequence[Held],

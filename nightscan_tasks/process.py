@@ -7,6 +7,7 @@ outlived a killed worker would hold its snapshot and its locks for hours.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, cast
 
 from nightscan_tasks.errors import ProcessFailed
 from nightscan_tasks.model import Buffer, Chunks
@@ -138,8 +139,11 @@ class Program:
     def _read_stderr(self) -> None:
         if self._process.stderr is None:
             return
-        for line in self._process.stderr:
+        # Buffered: read a byte at a time, a talkative program would wait for us.
+        reader = io.BufferedReader(cast(io.RawIOBase, self._process.stderr))
+        for line in reader:
             self._stderr.append(line.decode(errors="replace").rstrip())
+        reader.detach()  # the pipe is closed by `stop`, not with the reader
 
 
 class Feed:

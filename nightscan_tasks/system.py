@@ -22,8 +22,8 @@ from nightscan_tasks.lease import Leases
 from nightscan_tasks.ledger import Ledger
 from nightscan_tasks.model import COMPONENTS
 from nightscan_tasks.settings import Settings
-from nightscan_tasks.stores.build import build_store
 from nightscan_tasks.stores.base import Store
+from nightscan_tasks.stores.build import build_store
 
 PRIMARY = "primary"
 _shared_store = lru_cache(maxsize=16)(build_store)  # an S3 client costs 50 ms and 10 MB: one a process
@@ -118,10 +118,10 @@ def _component(name: str, settings: Settings, clock: Callable[[], datetime]) -> 
             return UserData(settings, clock)
         case "system_config":
             from nightscan_tasks.components.system_config import SystemConfig
-            return SystemConfig(settings, clock)
+            return SystemConfig(settings)
         case "source_code":
             from nightscan_tasks.components.source_code import SourceCode
-            return SourceCode(settings, clock)
+            return SourceCode(settings)
     raise SettingsError(f"there is no component {name}; there are: {', '.join(COMPONENTS)}")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from uuid import uuid4
 
-from nightscan_tasks.backup.dumping import Progress
+from nightscan_tasks.backup.dumping import Progress, holder
 from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.errors import Busy, LeaseLost
 from nightscan_tasks.ledger import Copied, Run
@@ -35,13 +33,13 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
     if copied and has(system.store(store_name), run.set_id, record):
         return copied
     work = f"{part}@{store_name}"
-    held = system.leases.acquire(f"{run_id}/{work}", f"{system.host} {os.getpid()} {uuid4().hex[:8]}")
     progress = Progress(work, sum(each.stored_bytes for each in record.artifacts), watch, phase="copying")
-    with system.leases.kept([held, lease_of(system, run, started)], progress.values) as check:
+    with system.leases.hold(f"{run_id}/{work}", holder(system), along=[lease_of(system, run, started)],
+                            progress=progress.values) as check:
         progress.check = check
         copied = _copy(system, run, record, store_name, progress)
+        check()
         system.ledger.copy(run_id, copied)
-    system.leases.release(held)
     return copied
 
 

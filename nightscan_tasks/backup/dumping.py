@@ -71,18 +71,23 @@ def dump(system: System, run_id: str, part: str, *,
     if record := whole(system, run, part):
         return record
     snapshot = _snapshot(system, run, part)
-    holder = f"{system.host} {os.getpid()} {uuid4().hex[:8]}"
-    held = system.leases.acquire(f"{run_id}/{part}", holder)
     progress = Progress(part, watch=watch)
-    with system.leases.kept([held, lease_of(system, run, started)], progress.values) as check:
+    with system.leases.hold(f"{run_id}/{part}", holder(system), along=[lease_of(system, run, started)],
+                            progress=progress.values) as check:
+        if record := whole(system, run, part):  # saved by another between our look and our lease
+            return record
         progress.check = check
         record = _save(system, run, part, snapshot, progress)
-        system.leases.check(held)
+        check()
         system.ledger.save(run_id, record)
-    system.leases.release(held)
     if record.problem:
         raise DumpIncomplete(record.problem)
     return record
+
+
+def holder(system: System) -> str:
+    """The name of one try of a task: no two are the same, not even in one process."""
+    return f"{system.host} {os.getpid()} {uuid4().hex[:8]}"
 
 
 def whole(system: System, run: Run, part: str) -> PartRecord | None:

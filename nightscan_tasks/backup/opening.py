@@ -87,5 +87,5 @@ def _run(system: System, request: Request, now: datetime) -> Run:
     return Run(
         run_id=str(set_id).replace("/", "-"), set_id=set_id, plan=request.plan, tag=request.tag,
         parts=parts_of(system, request.plan), archives=system.settings.user_data_archives,
-        offsites=tuple(store.name for store in system.offsites), opened_at=set_id.taken_at,
+        offsites=tuple(store.name for store in system.offsites), opened_at=system.clock(),
         deadline_seconds=system.settings.deadline_seconds, host=system.host)

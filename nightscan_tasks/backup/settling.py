@@ -102,7 +102,7 @@ def _reports(records: list[PartRecord]) -> dict[str, Report]:
 
 
 def _joined(one: Report, other: Report) -> Report:
-    from nightscan_tasks.components.files import combine  # late: only components in parts need it
+    from nightscan_tasks.components.treeprint import combine  # late: only components in parts need it
     return Report(fingerprint=combine([one.fingerprint, other.fingerprint]),
                   versions={**one.versions, **other.versions}, notes=one.notes + other.notes,
                   facts={**one.facts, **other.facts})

@@ -61,8 +61,9 @@ def _todo(system: System, state: RunState) -> Todo | None:
 def _lost(system: System, state: RunState, work: str) -> bool:
     """Whether nobody is at it: its lease expired, or nobody took one long after it was sent."""
     now = system.clock()
-    quiet = now - max(state.sent.sent_at if state.sent else now, state.started.started_at
-                      if state.started else now)
+    moments = [state.run.opened_at, *(at for at in (
+        state.started and state.started.started_at, state.sent and state.sent.sent_at) if at)]
+    quiet = now - max(moments)
     held = system.leases.look(f"{state.run.run_id}/{work}")
     if held is not None and held.live(now):
         return False

@@ -101,10 +101,8 @@ class _Source:
 @contextmanager
 def _reading(system: System, manifest: Manifest) -> Iterator[None]:
     """Keep retention away from the set while it is read."""
-    held = system.leases.acquire(f"restore/{manifest.set_id}", f"restore on {system.host}")
-    with system.leases.kept([held], dict):
+    with system.leases.hold(f"restore/{manifest.set_id}", f"restore on {system.host}"):
         yield
-    system.leases.release(held)
 
 
 def _one(source: _Source, component: str) -> RestoredComponent:

@@ -19,7 +19,8 @@ def backup_set(days_ago: float, tier: Tier = Tier.DAILY, *, complete: bool = Tru
     taken_at = (NOW - timedelta(days=days_ago)).replace(microsecond=0)
     set_id = SetId(tier, taken_at)
     return Manifest(set_id=set_id, run_id=str(set_id).replace("/", "-"), complete=complete,
-                    opened_at=taken_at, settled_at=taken_at, encrypted_for=None, host="h", tag=None, components={}, artifacts=())
+                    opened_at=taken_at, settled_at=taken_at, encrypted_for=None, host="h", tag=None,
+                    components={}, artifacts=())
 
 
 def rotation(sets: list[Manifest], *, verified: list[Manifest] | None = None, now: datetime = NOW,

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nightscan_tasks.model import Days, Plan, Tier
+from nightscan_tasks.settings import load
+from nightscan_tasks.system import System
+
+FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves, and that moves by a millisecond whenever it is read."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Site:
+    """A small NightScan in a folder, and the systems of the hosts that save it."""
+
+    environ: dict[str, str]
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def root(self) -> Path:
+        return Path(self.environ["NIGHTSCAN_ROOT"])
+
+    @property
+    def primary(self) -> Path:
+        return Path(self.environ["NIGHTSCAN_BACKUP_DIR"])
+
+    @property
+    def offsite(self) -> Path:
+        return Path(self.environ["NIGHTSCAN_OFFSITE"])
+
+    def system(self, **more: str) -> System:
+        return System(load({**self.environ, **more}), self.clock)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    root, etc = tmp_path / "nightscan", tmp_path / "etc"
+    for name, content in {"uploads/a.wav": b"a" * 5000, "uploads/b.jpg": b"b" * 3000,
+                          "models/m.pt": b"m" * 9000, "config/app.yaml": b"key: value\n"}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    etc.mkdir()
+    (etc / "crontab").write_text("0 2 * * * root true\n")
+    return Site({
+        "NIGHTSCAN_ROOT": str(root), "NIGHTSCAN_ETC": str(etc),
+        "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "backups"), "NIGHTSCAN_OFFSITE": str(tmp_path / "offsite"),
+        "NIGHTSCAN_RETRIES": "1", "NIGHTSCAN_RETRY_SECONDS": "1"})
+
+
+@pytest.fixture
+def system(site: Site) -> System:
+    return site.system()
+
+
+@pytest.fixture
+def no_sleep() -> Callable[[float], None]:
+    return lambda _seconds: None
