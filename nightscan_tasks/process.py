@@ -140,7 +140,7 @@ class Program:
         if self._process.stderr is None:
             return
         # Buffered: read a byte at a time, a talkative program would wait for us.
-        reader = io.BufferedReader(cast(io.RawIOBase, self._process.stderr))
+        reader = io.BufferedReader(cast("io.RawIOBase", self._process.stderr))
         for line in reader:
             self._stderr.append(line.decode(errors="replace").rstrip())
         reader.detach()  # the pipe is closed by `stop`, not with the reader
