@@ -21,9 +21,8 @@ test: install ## all tests, with real servers, in a few minutes
 	@$(BIN)/python -m pytest
 
 lint: install ## ruff, mypy --strict, import contracts
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@failed=0; for check in "ruff check ." mypy lint-imports; do \
+	    echo "$$check"; $(BIN)/$$check || failed=1; done; exit $$failed
 
 format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
