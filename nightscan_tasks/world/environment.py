@@ -25,9 +25,10 @@ def of_processes(folder: Path) -> dict[str, str]:
     """The environment of a world's own processes: nothing of its starter's but where programs are."""
     home = folder / "home"
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    package = Path(__file__).resolve().parents[2]
+    package = str(Path(__file__).resolve().parents[2])
+    modules = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     return {"PATH": os.defpath, **kept, **nobodys(home), "HOME": str(home),
-            "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(package), "PYTHONUNBUFFERED": "1"}
+            "TMPDIR": str(folder / "tmp"), "PYTHONPATH": modules, "PYTHONUNBUFFERED": "1"}
 
 
 def write(folder: Path, environ: Mapping[str, str]) -> None:
