@@ -11,8 +11,8 @@ from nightscan_tasks.cli.choices import TIER, store_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.sets import Listed, Listing, collect, remarks
 from nightscan_tasks.cli.tables import fold, table
-from nightscan_tasks.cli.wording import age, size
 from nightscan_tasks.model import Tier
+from nightscan_tasks.wording import age, size
 
 _HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE", "STORES")
 

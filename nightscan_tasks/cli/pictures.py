@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from nightscan_tasks.cli.wording import duration, rate, size
 from nightscan_tasks.ledger import Outcome
+from nightscan_tasks.wording import duration, rate, size
 
 
 class Phase(StrEnum):

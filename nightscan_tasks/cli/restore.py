@@ -15,11 +15,11 @@ from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, Word, local_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.cli.tasking import followed, watched
-from nightscan_tasks.cli.wording import duration, rate, size
 from nightscan_tasks.model import COMPONENTS, SetId, Tier
 from nightscan_tasks.restore import Choice, restore
 from nightscan_tasks.restore.restoring import LIVE
 from nightscan_tasks.system import PRIMARY
+from nightscan_tasks.wording import duration, rate, size
 
 FULL = "full"
 WHAT = Word("what", (FULL, *COMPONENTS))

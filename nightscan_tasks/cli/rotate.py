@@ -13,9 +13,9 @@ from nightscan_tasks.cli.choices import local_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.cli.tasking import followed
-from nightscan_tasks.cli.wording import count
 from nightscan_tasks.retention import Rotation
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import count
 from nightscan_tasks.workflows import RETENTION
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nightscan_tasks.catalog import Broken
-from nightscan_tasks.cli.wording import ago, encryption
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Verified
 from nightscan_tasks.model import Manifest, SetId, Tier
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import ago, encryption
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,19 @@ class Listed:
 
     @property
     def state(self) -> str:
-        """`complete`, `incomplete` or `broken`."""
+        """In one word; what is not good is in capitals."""
         if self.manifest is None:
-            return "broken"
-        return "complete" if self.manifest.complete else "incomplete"
+            return "BROKEN"
+        if any(each.problems for each in self.verified):
+            return "DAMAGED"
+        return "complete" if self.manifest.complete else "INCOMPLETE"
 
     def as_json(self) -> dict[str, object]:
         """The keys that `list --json` promises."""
         manifest = self.manifest
         return {
             "set_id": str(self.set_id), "tier": self.set_id.tier.value, "index": self.index,
-            "taken_at": self.set_id.taken_at.isoformat(), "state": self.state,
+            "taken_at": self.set_id.taken_at.isoformat(), "state": self.state.lower(),
             "components": list(manifest.components) if manifest else [],
             "plain_bytes": manifest.plain_bytes if manifest else None,
             "stored_bytes": manifest.stored_bytes if manifest else None,
@@ -133,7 +135,7 @@ def _indexed(listed: Sequence[Listed]) -> tuple[Listed, ...]:
     counts: dict[Tier, int] = {}
     numbered = []
     for each in listed:
-        if each.state == "complete":
+        if each.manifest and each.manifest.complete:
             counts[each.set_id.tier] = counts.get(each.set_id.tier, 0) + 1
             numbered.append(Listed(each.set_id, each.manifest, each.stores, each.broken, each.verified,
                                    counts[each.set_id.tier]))

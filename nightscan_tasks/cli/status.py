@@ -10,11 +10,11 @@ from nightscan_tasks.cli.following import picture
 from nightscan_tasks.cli.pictures import Phase, Picture, sentence
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
-from nightscan_tasks.cli.wording import ago, duration, size
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.model import Tier
 from nightscan_tasks.rotation import RESTORE_LEASES
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import ago, duration, size
 
 
 @dataclass(frozen=True)

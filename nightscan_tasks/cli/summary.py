@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nightscan_tasks.cli.tables import fold, table
-from nightscan_tasks.cli.wording import duration, encryption, rate, ratio, size, stamp
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome, Verified
 from nightscan_tasks.model import Json, Manifest
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import duration, encryption, rate, ratio, size, stamp
 
 WORDS = {
     Ending.GOOD: "saved, and in every store",

@@ -19,14 +19,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
             for row in grid]
 
 
-def fold(text: str, *, indent: str = "", width: int | None = None) -> list[str]:
-    """Text in lines that fit, each indented; what has no blank to break at is left whole."""
-    room = max(width or terminal_width(), _NARROWEST)
-    lines = []
-    for line in text.splitlines() or [""]:
-        lines += textwrap.wrap(line, room, initial_indent=indent, subsequent_indent=indent,
-                               break_long_words=False, break_on_hyphens=False) or [indent.rstrip()]
-    return lines
+def fold(text: str, *, indent: str = "", hanging: str | None = None) -> list[str]:
+    """Text in lines that fit the terminal: the first indented, those that follow `hanging` if given.
+
+    What has no blank to break at is left whole, so that a path or a command can be copied.
+    """
+    room = max(terminal_width(), _NARROWEST)
+    lines: list[str] = []
+    for line in text.splitlines():
+        begin = indent if hanging is None or not lines else hanging
+        lines += textwrap.wrap(line, room, initial_indent=begin, drop_whitespace=True,
+                               subsequent_indent=indent if hanging is None else hanging,
+                               break_long_words=False, break_on_hyphens=False)
+    return lines or [""]
 
 
 def terminal_width() -> int:

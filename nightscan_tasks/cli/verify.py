@@ -13,11 +13,11 @@ from nightscan_tasks.cli.choices import SET_ID, TIER, local_option, store_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.cli.tasking import followed, watched
-from nightscan_tasks.cli.wording import count, encryption, size
 from nightscan_tasks.errors import DigestMismatch, NightscanError, NotFound
 from nightscan_tasks.model import MANIFEST_NAME, Manifest, SetId, Tier
 from nightscan_tasks.system import PRIMARY
 from nightscan_tasks.verification import verify_set
+from nightscan_tasks.wording import count, encryption, size
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from nightscan_tasks.cli.choices import SIZE
 from nightscan_tasks.cli.group import Group
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import table
-from nightscan_tasks.cli.wording import ago, size
 from nightscan_tasks.system import utc_now
+from nightscan_tasks.wording import ago, size
 from nightscan_tasks.world.world import Status, World
 
 _DIR = click.option("--dir", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR",

@@ -1,0 +1,75 @@
+"""`nightscan doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nightscan_tasks import settings
+from nightscan_tasks.cli.session import Exit, Session, json_command
+from nightscan_tasks.cli.tables import fold
+from nightscan_tasks.doctor import Finding, Level, examine
+from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.model import Tier
+from nightscan_tasks.system import System
+from nightscan_tasks.wording import count
+from nightscan_tasks.workflows import PLANS
+
+QUEUES = tuple(f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control"))
+_NAME_COLUMNS = 16
+
+
+@json_command(name="doctor", short_help="check everything that a backup will need")
+def command(session: Session) -> None:
+    """Check everything that a backup will need: settings, servers, stores, keys, workers, clocks.
+
+    Each line says ok, or what to do. Exit status 1 when a backup would fail, 3 when it would work,
+    but not as it should. Changes nothing, but for a small object in each store that it removes.
+    """
+    try:
+        loaded = settings.load()
+    except SettingsError as exc:
+        findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
+        session.finish(Exit.FAILED, _as_json(findings), lines(findings))
+    findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
+    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=QUEUES, consumers=_consumers)
+    session.finish(_status(findings), _as_json(findings), lines(findings))
+
+
+def lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line for each finding, folded where it must be, and what to do below it."""
+    for finding in findings:
+        level = finding.level.value if finding.level is Level.OK else finding.level.value.upper()
+        first, *rest = fold(f"{level:<4}  {finding.name:<{_NAME_COLUMNS}}  {finding.found}",
+                            hanging=" " * (_NAME_COLUMNS + 8))
+        yield from (first, *rest)
+        if finding.advice:
+            yield from fold(f"-> {finding.advice}", indent=" " * (_NAME_COLUMNS + 8),
+                            hanging=" " * (_NAME_COLUMNS + 11))
+    yield ""
+    yield _verdict(findings)
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    failed, warned = (sum(each.level is level for each in findings) for level in (Level.FAIL, Level.WARN))
+    if failed:
+        return f"A backup would fail: {count(failed, 'problem')}, {count(warned, 'warning')}."
+    if warned:
+        return f"A backup would work; {count(warned, 'warning')}."
+    return "Everything that a backup needs is there."
+
+
+def _status(findings: Sequence[Finding]) -> Exit:
+    levels = {finding.level for finding in findings}
+    return Exit.FAILED if Level.FAIL in levels else Exit.DEGRADED if Level.WARN in levels else Exit.DONE
+
+
+def _as_json(findings: Sequence[Finding]) -> dict[str, object]:
+    return {"level": max((finding.level for finding in findings), key=list(Level).index).value,
+            "findings": list(findings)}
+
+
+def _consumers() -> dict[str, list[str]]:
+    # Imported here: Celery, and the application, are built only once the settings are known to be right.
+    from nightscan_tasks.cli import broker
+
+    return broker.consumers()

@@ -1,0 +1,12 @@
+"""Looking, before a run needs it, at everything that a run will need.
+
+A check is a small function that looks at one thing and says what it found, as `Finding`s. `examining`
+runs all of them side by side, each with a time limit, so that one that fails or hangs hides no other.
+`settings`, `sources`, `stores`, `keys`, `brokers` and `clocks` hold the checks. None changes anything,
+but for the small object that a store's probe writes and removes.
+"""
+
+from nightscan_tasks.doctor.examining import examine
+from nightscan_tasks.doctor.finding import Finding, Level
+
+__all__ = ["Finding", "Level", "examine"]
