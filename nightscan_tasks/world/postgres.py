@@ -31,7 +31,7 @@ ROLE = "nightscan"
 DATABASE = "nightscan"
 _UNPRIVILEGED = "nobody"
 _ENTER_FOR_OTHERS = 0o001
-_ASK_SECONDS = 5
+_ASK_SECONDS = 2
 # A world may be lost when the machine loses power, but not when a process is killed: so no fsync.
 _CONFIG = f"""
 listen_addresses = '{HOST}'

@@ -20,7 +20,7 @@ from nightscan_tasks.world.service import HOST, NotReady, Ports, embedded
 
 BUCKET = "nightscan-backups"
 REGION = "us-east-1"
-_ASK_SECONDS = 5
+_ASK_SECONDS = 2
 _SERVERS = ("master", "volume", "filer", "admin")
 _LITTER = ("master", "volume", "filer", "admin", "s3")
 _NOBODYS: dict[str, tuple[None, list[str], str | None, None]] = {

@@ -26,7 +26,7 @@ Ports = Mapping[str, int]
 _PORT_TRIES = 8
 _PAUSE_SECONDS = 0.02
 _TAIL_LINES = 15
-_PORT_TAKEN = ("address already in use", "bind: address", "could not bind", "already in use by")
+_PORT_TAKEN = ("address already in use", "bind: address", "could not bind", "is not available on")
 
 
 class NotReady(Exception):

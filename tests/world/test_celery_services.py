@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nightscan_tasks.errors import WorldError
-from nightscan_tasks.world import celery_services, service
+from nightscan_tasks.world import celery_services, daemon, service
 from nightscan_tasks.world.celery_services import QUEUES, Worker
 from nightscan_tasks.world.world import World
 
@@ -47,7 +47,8 @@ def test_a_worker_that_cannot_reach_its_broker_is_named_with_its_output(tmp_path
         env = world.processes_environ()
         records: list[service.Record] = []
         record = service.start(worker, env=env, remember=records.append)
+        daemon.wait_until(lambda: "onnect" in record.log.read_text(), 60, "it to try")
         with pytest.raises(WorldError, match=r"(?s)nightscan.fast did not start: .*onnect"):
-            service.answered(worker, record, env=env, remember=records.append, seconds=8)
+            service.answered(worker, record, env=env, remember=records.append, seconds=0)
     finally:
         World.down(world.folder)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import redis
 
 from nightscan_tasks.errors import WorldError
 from nightscan_tasks.world import service
+from nightscan_tasks.world.postgres import Postgres
 from nightscan_tasks.world.redis_server import RedisServer
-from nightscan_tasks.world.service import HOST, Ports, Record
+from nightscan_tasks.world.s3 import S3Server
+from nightscan_tasks.world.service import HOST, Ports, Record, Service
 
 ENV = {"PATH": os.defpath}
 
@@ -40,7 +42,7 @@ def server(tmp_path: Path) -> RedisServer:
     return RedisServer("cache", tmp_path / "cache", "secret")
 
 
-def _up(server: RedisServer, memory: Memory) -> Record:
+def _up(server: Service, memory: Memory) -> Record:
     record = service.start(server, env=ENV, remember=memory.remember)
     return service.answered(server, record, env=ENV, remember=memory.remember)
 
@@ -54,21 +56,30 @@ def test_a_service_is_remembered_before_and_after_its_start(server: RedisServer,
     assert memory.records[0].process == record.identity
 
 
+KINDS: dict[str, Callable[[Path], Service]] = {
+    "redis": lambda folder: RedisServer("cache", folder, "secret"),
+    "s3": lambda folder: S3Server(folder, "access", "secret"),
+    "postgres": lambda folder: Postgres(folder, "secret", "secret"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_server_whose_port_was_taken_meanwhile_is_started_on_another(
-        server: RedisServer, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+        kind: str, memory: Memory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = KINDS[kind](tmp_path / "home")
     with socket.socket() as thief:
         thief.bind((HOST, 0))
         thief.listen()
-        stolen = thief.getsockname()[1]
+        stolen = {server.port_names[0]: thief.getsockname()[1]}
         free, asked = service._ports, []
 
         def ports(names: tuple[str, ...], wanted: Ports) -> dict[str, int]:
             asked.append(names)
-            return {"redis": stolen} if len(asked) == 1 else free(names, wanted)
+            return free(names, wanted) | (stolen if len(asked) == 1 else {})
 
         monkeypatch.setattr(service, "_ports", ports)
         record = _up(server, memory)
-    assert record.ports["redis"] != stolen
+    assert record.ports[server.port_names[0]] not in stolen.values()
     server.check(record.ports)
 
 
