@@ -1,7 +1,7 @@
 """The README's table of settings, made from the settings themselves.
 
-    .venv/bin/python -m tools.settings_table          prints it
-    .venv/bin/python -m tools.settings_table --write  puts it into README.md
+.venv/bin/python -m tools.settings_table          prints it
+.venv/bin/python -m tools.settings_table --write  puts it into README.md
 """
 
 from __future__ import annotations
