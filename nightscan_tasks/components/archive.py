@@ -18,7 +18,7 @@ from nightscan_tasks.components import tar
 from nightscan_tasks.components.attributes import Owners, extended
 from nightscan_tasks.components.entry import Entry, Kind
 from nightscan_tasks.components.index import AHEAD, Done, Index, Work
-from nightscan_tasks.components.listing import Listed, read_line
+from nightscan_tasks.components.listing import ROOT, Listed, read_line
 from nightscan_tasks.components.problems import Problems
 from nightscan_tasks.components.sparse import extents_of
 from nightscan_tasks.components.tree import Tree
@@ -116,7 +116,7 @@ class Archive:
                 self._failed(listed.path, exc)
                 return
             if (status.st_dev, status.st_ino) == (device, inode):
-                entry = first._replace(path=self._prefix + listed.path, kind=Kind.HARD_LINK,
+                entry = first._replace(path=self._name(listed.path), kind=Kind.HARD_LINK,
                                        target=first.path, xattrs=())
                 yield tar.header(entry)
                 self._work.append(Done(entry, listed.inode))
@@ -177,9 +177,12 @@ class Archive:
             self._work.append(length)
 
     def _entry(self, path: bytes, kind: Kind, status: os.stat_result) -> Entry:
-        return Entry(self._prefix + path, kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns,
+        return Entry(self._name(path), kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns,
                      status.st_uid, status.st_gid, self._owners.user(status.st_uid),
                      self._owners.group(status.st_gid))
+
+    def _name(self, path: bytes) -> bytes:
+        return self._prefix.rstrip(b"/") if path == ROOT else self._prefix + path
 
     def _folder_attributes(self, path: bytes) -> tuple[tuple[bytes, bytes], ...]:
         try:

@@ -10,11 +10,11 @@ the right mode and time; its number says in which it is counted.
 from __future__ import annotations
 
 import errno
+import hashlib
 import heapq
 import os
 import stat
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -22,6 +22,7 @@ from typing import IO, NamedTuple
 from nightscan_tasks.components.exclusion import Exclusion
 from nightscan_tasks.components.problems import shown
 
+ROOT = b"."  # the path of the root itself
 _RUN_NAMES = 50_000
 _KINDS = {stat.S_IFDIR: "d", stat.S_IFREG: "f", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
 
@@ -59,14 +60,15 @@ class Rules:
 def line_of(found: Found, archives: int) -> bytes:
     """The line that says what was found, and its archive by a stable rule.
 
-    The rule is the CRC-32 of its path, or of device and inode where a file has several names, modulo
-    the number of archives.
+    The rule is the BLAKE2b (4 bytes, big-endian) of its path, or of the INODE field where a file has
+    several names, modulo the number of archives.
     """
     inode = b"-"
     status = found.status
     if found.kind == "f" and status is not None and status.st_nlink > 1:
         inode = b"%d:%d" % (status.st_dev, status.st_ino)
-    number = zlib.crc32(found.path if inode == b"-" else inode) % archives
+    key = found.path if inode == b"-" else inode
+    number = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) % archives
     path = found.path.replace(b"%", b"%25").replace(b"\n", b"%0A")
     return b"%s %d %s %s" % (found.kind.encode(), number, inode, path)
 

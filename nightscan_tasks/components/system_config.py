@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from nightscan_tasks.components.files import Before, FileComponent
-from nightscan_tasks.components.listing import Found, parents, walk
+from nightscan_tasks.components.listing import ROOT, Found, parents, walk
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
@@ -33,6 +33,7 @@ class SystemConfig(FileComponent):
         """Each match once, in the order of the patterns, and the folders above it."""
         root = os.fsencode(self.root)
         seen: set[bytes] = set()
+        yield Found("d", ROOT, self.root.stat())
         for pattern in self._patterns:
             matches = sorted(glob.glob(_checked(pattern), root_dir=root))  # noqa: PTH207 - bytes
             if not matches:

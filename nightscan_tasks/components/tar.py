@@ -89,7 +89,7 @@ def _records(entry: Entry) -> list[tuple[bytes, bytes]]:
     records: list[tuple[bytes, bytes]] = []
     name = _name(entry)
     if len(name) > _NAME_BYTES or not name.isascii():
-        records.append((b"path", entry.path))
+        records.append((b"path", name))
     if len(entry.target) > _NAME_BYTES or not entry.target.isascii():
         records.append((b"linkpath", entry.target))
     for key, owner in ((b"uname", entry.user), (b"gname", entry.group)):

@@ -39,25 +39,25 @@ class Tree:
 
     def lstat(self, path: bytes) -> os.stat_result:
         """What lies there: the symlink itself, but for those that are to be followed."""
-        folder, name = self._locate(path)
+        folder, name = self.locate(path)
         return os.stat(name, dir_fd=folder, follow_symlinks=path in self._follow)
 
     def readlink(self, path: bytes) -> bytes:
         """Where a symlink points."""
-        folder, name = self._locate(path)
+        folder, name = self.locate(path)
         return os.readlink(name, dir_fd=folder)
 
     def open(self, path: bytes) -> int:
         """A descriptor that reads the file or folder, without changing its access time if permitted."""
-        folder, name = self._locate(path)
+        folder, name = self.locate(path)
         flags = _FILE & ~os.O_NOFOLLOW if path in self._follow else _FILE
         try:
             return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
         except PermissionError:  # only its owner may leave the access time alone
             return os.open(name, flags, dir_fd=folder)
 
-    def _locate(self, path: bytes) -> tuple[int, bytes]:
-        """The open folder that holds `path`, and its name in there."""
+    def locate(self, path: bytes) -> tuple[int, bytes]:
+        """The folder that holds `path`, open until the next call, and the name in there."""
         parent, _, name = path.rpartition(b"/")
         if parent != self._parent:
             self._descend(parent)
@@ -73,11 +73,25 @@ class Tree:
         for name in names[same:]:
             path = self._parent + b"/" + name if self._parent else name
             follow = 0 if path in self._follow else os.O_NOFOLLOW
-            self._folders.append(os.open(name, _FOLDER | follow, dir_fd=self._folders[-1]))
+            self._folders.append(self._enter(name, _FOLDER | follow, self._folders[-1]))
             self._names.append(name)
             self._parent = path
+
+    def _enter(self, name: bytes, flags: int, above: int) -> int:
+        return os.open(name, flags, dir_fd=above)
 
     def _climb(self, depth: int) -> None:
         while len(self._names) > depth:
             self._names.pop()
             os.close(self._folders.pop())
+
+
+class GrowingTree(Tree):
+    """A tree that is written to: folders that are missing on the way are made, for its owner alone."""
+
+    def _enter(self, name: bytes, flags: int, above: int) -> int:
+        try:
+            return super()._enter(name, flags, above)
+        except FileNotFoundError:
+            os.mkdir(name, 0o700, dir_fd=above)
+            return super()._enter(name, flags, above)

@@ -1,0 +1,267 @@
+"""Unpacking an archive into a folder, so that nothing outside of it can be touched.
+
+Every name is walked from the folder on, step by step, never through a symlink; what exists is never
+written over. Whatever archive it is, made here or not, that holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nightscan_tasks.components.entry import Kind, read_index_line
+from nightscan_tasks.components.problems import Problems, shown
+from nightscan_tasks.components.restored import Restored, restored
+from nightscan_tasks.components.tree import GrowingTree
+from nightscan_tasks.errors import DigestMismatch, RestoreRefused
+from nightscan_tasks.model import Buffer, Chunks
+
+_READ_BYTES = 1 << 20
+_NAMED = 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What was unpacked; `notes` are attributes and owners that this system did not take."""
+
+    files: int
+    directories: int
+    links: int
+    content_bytes: int
+    notes: tuple[str, ...] = ()
+
+
+def extract(chunks: Chunks, target: Path, *, index: Chunks | None = None,
+            include: Callable[[bytes], bool] | None = None,
+            owner: bool | None = None) -> ExtractReport:
+    """Unpack a tar stream into `target`, a folder that holds nothing but other archives of the set.
+
+    `include` chooses by path. With the archive's `index` every file is compared with its hash, and
+    `DigestMismatch` names those that differ, after the rest was unpacked; it is also raised when the
+    stream is damaged. `RestoreRefused` when a name would leave the folder or is there already. `owner`
+    restores owners by name, else by number; None does so for root.
+    """
+    chown = os.geteuid() == 0 if owner is None else owner
+    with ExitStack() as stack:
+        extraction = _Extraction(
+            stack.enter_context(GrowingTree(target)), stack.enter_context(GrowingTree(target)),
+            None if index is None else _lines(index), include or _everything, chown=chown)
+        try:
+            extraction.run(chunks)
+        except tarfile.TarError as exc:
+            raise DigestMismatch(f"the archive is damaged: {exc}") from exc
+    return extraction.report()
+
+
+class _Extraction:
+    def __init__(self, tree: GrowingTree, links: GrowingTree, index: Iterator[bytes] | None,
+                 include: Callable[[bytes], bool], *, chown: bool) -> None:
+        self._tree = tree
+        self._links = links  # the same folder: a link needs two places open at once
+        self._index = index
+        self._include = include
+        self._chown = chown
+        self._problems = Problems()
+        self._folders: dict[bytes, Restored] = {}
+        self._counts = dict.fromkeys(Kind, 0)
+        self._content_bytes = 0
+        self._differing: list[str] = []
+        self._sha256 = hashlib.sha256()
+
+    def run(self, chunks: Chunks) -> None:
+        """Unpack everything; then give folders their modes and times, from the deepest up."""
+        stream = _Stream(chunks)
+        with tarfile.open(  # type: ignore[call-overload]  # a stream need only be readable
+                fileobj=stream, mode="r|", bufsize=_READ_BYTES, encoding="utf-8",
+                errors="surrogateescape") as archive:
+            for member in _members(archive):
+                self._take(restored(member), archive, member)
+        stream.drain()
+        for path in sorted(self._folders, reverse=True):
+            self._dress_folder(path, self._folders[path])
+        if self._index is not None and next(self._index, None) is not None:
+            self._differ("the index lists more than the archive holds")
+        if self._differing:
+            raise DigestMismatch("the archive differs from its index: "
+                                 + "; ".join(self._differing[:_NAMED]))
+
+    def report(self) -> ExtractReport:
+        """What was done."""
+        return ExtractReport(
+            self._counts[Kind.FILE], self._counts[Kind.DIRECTORY],
+            self._counts[Kind.SYMLINK] + self._counts[Kind.HARD_LINK], self._content_bytes,
+            self._problems.notes)
+
+    def _take(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        included = bool(entry.path) and self._include(entry.path)
+        if included:
+            try:
+                self._create(entry, archive, member)
+            except (FileExistsError, NotADirectoryError) as exc:
+                raise RestoreRefused(
+                    f"{shown(entry.path)} is there already, or below something that is not a folder: "
+                    f"unpack into an empty folder") from exc
+            self._counts[entry.kind] += 1
+        self._compare(entry, included=included)
+
+    def _create(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        folder, name = self._tree.locate(entry.path)
+        if entry.kind is Kind.DIRECTORY:
+            self._make_folder(folder, name)
+            self._folders[entry.path] = entry
+        elif entry.kind is Kind.HARD_LINK:
+            self._link(entry, folder, name)
+        elif entry.kind is Kind.FILE:
+            self._write(entry, archive, member, os.open(name, _NEW_FILE, 0o600, dir_fd=folder))
+        else:
+            if entry.kind is Kind.SYMLINK:
+                os.symlink(entry.target, name, dir_fd=folder)
+            else:
+                os.mkfifo(name, 0o600, dir_fd=folder)
+                os.chmod(name, entry.mode, dir_fd=folder)
+            if self._chown:
+                os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+
+    def _make_folder(self, folder: int, name: bytes) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=folder)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise
+
+    def _link(self, entry: Restored, folder: int, name: bytes) -> None:
+        other, first = self._links.locate(entry.target)
+        try:
+            os.link(first, name, src_dir_fd=other, dst_dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            self._problems.note(f"{shown(entry.path)} is another name of {shown(entry.target)}, which "
+                                f"was not unpacked: include that one too")
+
+    def _write(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo,
+               descriptor: int) -> None:
+        self._sha256 = hashlib.sha256()
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            source = archive.extractfile(member)
+            if source is None:
+                raise tarfile.ReadError(f"{shown(entry.path)} has no content")
+            for offset, length in entry.extents:
+                self._hole(offset - file.tell())
+                file.seek(offset)
+                source.seek(offset)
+                self._copy(source, file, length)
+            self._hole(entry.content_bytes - file.tell())
+            file.truncate(entry.content_bytes)
+            self._dress(file.fileno(), entry)
+        self._content_bytes += entry.content_bytes
+
+    def _copy(self, source: IO[bytes], file: IO[bytes], length: int) -> None:
+        while length:
+            data = source.read(min(length, _READ_BYTES))
+            if not data:
+                raise tarfile.ReadError("the archive ends inside a file")
+            length -= len(data)
+            if self._index is not None:
+                self._sha256.update(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest):]
+
+    def _hole(self, length: int) -> None:
+        if self._index is not None:
+            for start in range(0, length, _READ_BYTES):
+                self._sha256.update(bytes(min(_READ_BYTES, length - start)))
+
+    def _dress_folder(self, path: bytes, entry: Restored) -> None:
+        folder, name = self._tree.locate(path)
+        descriptor = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            self._dress(descriptor, entry)
+        finally:
+            os.close(descriptor)
+
+    def _dress(self, descriptor: int, entry: Restored) -> None:
+        """Owner first, since a change of it takes set-id bits away; the time last."""
+        if self._chown:
+            os.fchown(descriptor, entry.uid, entry.gid)
+        for name, value in entry.xattrs:
+            try:
+                os.setxattr(descriptor, name, value)
+            except OSError as exc:
+                self._problems.note_file(entry.path, f"lost its attribute {shown(name)}: {exc.strerror}")
+        os.fchmod(descriptor, entry.mode)
+        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    def _compare(self, entry: Restored, *, included: bool) -> None:
+        if self._index is None:
+            return
+        line = next(self._index, None)
+        if line is None:
+            self._differ(f"{shown(entry.path)} is not in the index")
+            return
+        listed = read_index_line(line)
+        if listed.entry.path != entry.path or listed.entry.kind is not entry.kind:
+            self._differ(f"{shown(entry.path)} stands where the index has {shown(listed.entry.path)}")
+        elif included and entry.kind is Kind.FILE and listed.sha256 != self._sha256.hexdigest():
+            self._differ(f"{shown(entry.path)} has sha256 {self._sha256.hexdigest()}, "
+                         f"expected {listed.sha256}")
+
+    def _differ(self, what: str) -> None:
+        if len(self._differing) <= _NAMED:
+            self._differing.append(what)
+
+
+class _Stream:
+    """Chunks as something that tarfile reads from."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        if not self._rest:
+            chunk: Buffer = next(self._chunks, b"")
+            self._rest = memoryview(chunk)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(taken)
+
+    def drain(self) -> None:
+        """Read what is left, so that whoever makes the stream can say that it was whole."""
+        for _ in self._chunks:
+            pass
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members up to the end mark. tarfile's own loop takes damage in the middle for the end."""
+    member = archive.firstmember  # type: ignore[attr-defined]  # not in its stub; None if empty
+    while member is not None:
+        yield member
+        archive.members.clear()  # type: ignore[attr-defined]  # or it remembers every file
+        archive.fileobj.seek(archive.offset)
+        try:
+            member = tarfile.TarInfo.fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # not in its stub
+            return
+
+
+def _lines(chunks: Chunks) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + bytes(chunk)).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _everything(_path: bytes) -> bool:
+    return True
