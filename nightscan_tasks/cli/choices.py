@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,8 +12,6 @@ from nightscan_tasks.cli.group import nearest
 from nightscan_tasks.model import COMPONENTS, SetId, Tier
 
 F = TypeVar("F", bound=Callable[..., Any])
-_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kMG]?)B?")
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 class Word(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -70,11 +67,13 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """`250MB`, `1.5G`, `4096` in bytes; units are decimal."""
-        match = _SIZE.fullmatch(str(value).strip())
-        if not match:
-            self.fail(f"not a size: {value!r}; for example 200MB or 1.5GB", param, ctx)
-        return int(float(match["number"]) * _UNITS[match["unit"]])
+        """`250MB`, `1.5GiB`, `4096` in bytes."""
+        from nightscan_tasks.world.sample import parse_size  # late: only a world has a size
+
+        try:
+            return value if isinstance(value, int) else parse_size(str(value))
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 TIER = Word("tier", tuple(tier.value for tier in Tier))

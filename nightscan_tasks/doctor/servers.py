@@ -64,7 +64,7 @@ class Server:
     def dry_run(self, *command: str) -> str | None:
         """What it would say to a command, without doing it; None where it cannot tell (before 7.0)."""
         try:
-            return str(_text(self.client.execute_command("ACL", "DRYRUN", self.user, *command)))  # type: ignore[no-untyped-call]
+            return str(_text(self.client.execute_command("ACL", "DRYRUN", self.user, *command)))
         except redis.ResponseError:
             return None
 
