@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from nightscan_tasks.components.entry import Kind, read_index_line
 from nightscan_tasks.components.problems import Problems, shown
@@ -151,20 +151,18 @@ class _Extraction:
                descriptor: int) -> None:
         self._sha256 = hashlib.sha256()
         with os.fdopen(descriptor, "wb", buffering=0) as file:
-            source = archive.extractfile(member)
-            if source is None:
-                raise tarfile.ReadError(f"{shown(entry.path)} has no content")
+            # The extents follow each other in the archive; tarfile's own reader would read the holes.
+            archive.fileobj.seek(member.offset_data)
             for offset, length in entry.extents:
                 self._hole(offset - file.tell())
                 file.seek(offset)
-                source.seek(offset)
-                self._copy(source, file, length)
+                self._copy(archive.fileobj, file, length)
             self._hole(entry.content_bytes - file.tell())
             file.truncate(entry.content_bytes)
             self._dress(file.fileno(), entry)
         self._content_bytes += entry.content_bytes
 
-    def _copy(self, source: IO[bytes], file: IO[bytes], length: int) -> None:
+    def _copy(self, source: _Readable, file: IO[bytes], length: int) -> None:
         while length:
             data = source.read(min(length, _READ_BYTES))
             if not data:
@@ -218,6 +216,10 @@ class _Extraction:
     def _differ(self, what: str) -> None:
         if len(self._differing) <= _NAMED:
             self._differing.append(what)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _Stream:
