@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from celery import Task
 
-from nightscan_tasks.errors import Busy, NightscanError
+from nightscan_tasks.errors import Busy, LeaseLost, NightscanError
 from nightscan_tasks.model import Json
 from nightscan_tasks.system import System
 
@@ -31,6 +31,8 @@ def attempt(task: Task, system: System, work: Callable[[], T],
         pause = min(_BUSY_SECONDS * (waited + 1), _BUSY_AT_MOST_SECONDS)
         raise task.retry(exc=exc, countdown=pause, max_retries=None,
                          kwargs={**task.request.kwargs, "waited": waited + 1}) from exc
+    except LeaseLost:  # the work is another's now, or the run has ended: no failure of the part
+        raise
     except NightscanError as exc:
         tries = task.request.retries - waited
         if exc.transient and tries < system.settings.retries:
