@@ -31,6 +31,7 @@ ROLE = "nightscan"
 DATABASE = "nightscan"
 _UNPRIVILEGED = "nobody"
 _ENTER_FOR_OTHERS = 0o001
+_NOBODYS_PID = 2**31 - 1  # above the largest that Linux gives out, 2**22
 _ASK_SECONDS = 2
 # A world may be lost when the machine loses power, but not when a process is killed: so no fsync.
 _CONFIG = f"""
@@ -78,9 +79,7 @@ class Postgres(Tidy):
             shutil.rmtree(self.data, ignore_errors=True)
             self._initdb()
             (self.home / "made").touch()
-        # Left by a server that was killed and is gone with all its children, or `start` would not
-        # have come here; by now the id in it may be another program's.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self._forget_the_dead()
 
     def argv(self, ports: Ports) -> list[str]:
         """The server in the foreground."""
@@ -107,6 +106,16 @@ class Postgres(Tidy):
         """How the superuser reaches a database, password included."""
         return (f"postgresql://{SUPERUSER}:{quote(self.superuser_password, safe='')}@{HOST}:"
                 f"{ports['postgres']}/{database}")
+
+    def _forget_the_dead(self) -> None:
+        """Let no lock of a killed server name a process: its id may be another program's by now.
+
+        The rest of the lock stays: by it PostgreSQL sees whether children of the dead still write.
+        """
+        lock = self.data / "postmaster.pid"
+        if lock.exists():
+            _, _, rest = lock.read_text().partition("\n")
+            lock.write_text(f"{_NOBODYS_PID}\n{rest}")
 
     def _make_database(self, connection: psycopg.Connection) -> None:
         """The role may make databases, as a restore beside the live one needs it, and no more."""
@@ -143,9 +152,9 @@ class Postgres(Tidy):
             raise WorldError("PostgreSQL refuses to run as root, and `setpriv`, which would change "
                              "the user, is missing: `apt-get install util-linux`, or do not be root")
         hidden = not (_reachable(self.home) and _reachable(self.tool.path))
-        passing = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+        passing = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *options,
-                *(passing if hidden else ["--inh-caps=-all"]), "--"]
+                *(passing if hidden else []), "--"]
 
 
 def _unprivileged() -> pwd.struct_passwd:

@@ -26,7 +26,9 @@ Ports = Mapping[str, int]
 _PORT_TRIES = 8
 _PAUSE_SECONDS = 0.02
 _TAIL_LINES = 15
-_PORT_TAKEN = ("address already in use", "bind: address", "could not bind", "is not available on")
+_PORT_TAKEN = ("address already in use", "could not bind", "is not available on")
+# PostgreSQL, while children of a killed server still end.
+_TRY_AGAIN = (*_PORT_TAKEN, "is still in use")
 
 
 class NotReady(Exception):
@@ -163,7 +165,7 @@ def start(service: Service, *, env: Mapping[str, str], remember: Remember,
 
 def answered(service: Service, record: Record, *, env: Mapping[str, str], remember: Remember,
              seconds: float = 60) -> Record:
-    """Wait until the service answers; where its port was taken, start it on another.
+    """Wait until the service answers; where its port was taken, start it again on another.
 
     `WorldError` names the service, what it last answered, and the end of its output.
     """
@@ -174,7 +176,7 @@ def answered(service: Service, record: Record, *, env: Mapping[str, str], rememb
             return record
         ended = not record.up
         stop(record)
-        if not (ended and _port_was_taken(record)):
+        if not (ended and _worth_another_try(record)):
             break
         record = start(service, env=env, remember=remember)
     raise WorldError(f"{service.name} did not start: {problem}; the end of {record.log}:\n"
@@ -242,9 +244,9 @@ def _bound(port: int) -> socket.socket | None:
     return probe
 
 
-def _port_was_taken(record: Record) -> bool:
+def _worth_another_try(record: Record) -> bool:
     text = record.log.read_text(errors="replace").lower()
-    return any(sign in text for sign in _PORT_TAKEN)
+    return any(sign in text for sign in _TRY_AGAIN)
 
 
 def _tail(log: Path) -> str:

@@ -77,3 +77,13 @@ def test_a_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> No
     with (_running(server) as record,
           psycopg.connect(server.dsn(record.ports)) as connection):
         assert connection.execute("SELECT current_user::text").fetchone() == ("nightscan",)
+
+
+def test_a_lock_that_names_another_program_is_no_obstacle(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "postgres", "one", "two")
+    with _running(server):
+        lock = server.data / "postmaster.pid"
+        left = lock.read_text().split("\n")
+    lock.write_text("\n".join([str(os.getpid()), *left[1:]]))  # as if the id had been given out again
+    with _running(server) as record:
+        assert record.up

@@ -13,6 +13,7 @@ import redis
 
 from nightscan_tasks import settings
 from nightscan_tasks.errors import WorldError
+from nightscan_tasks.world import daemon
 from nightscan_tasks.world.world import World
 
 LivingIn = Callable[[Path], dict[int, str]]
@@ -79,6 +80,7 @@ def test_what_was_killed_is_started_again_and_the_rest_is_left_alone(folder: Pat
     killed = before["postgres"].pid
     assert killed
     os.kill(killed, signal.SIGKILL)
+    daemon.wait_until(lambda: not World.open(folder).status()[1].up, 20, "its end")
     after = {one.name: one for one in World.up(folder, services=names, celery=False).status()}
     assert after["redis"].pid == before["redis"].pid
     assert after["postgres"].pid != killed
