@@ -111,7 +111,7 @@ def _do(system: System, todo: backup.Todo) -> Json:
     for name in todo.work:
         work(run, name).apply_async()
     if todo.settle:
-        settling(run.run_id).apply_async(kwargs={"final": todo.final})
+        settling(run.run_id, final=todo.final).apply_async()
     return {"run_id": run.run_id, "again": list(todo.work), "settle": todo.settle}
 
 

@@ -52,6 +52,6 @@ def upload(run_id: str, part: str, store: str) -> Signature:
     return signature("nightscan.upload", args=(run_id, part, store), immutable=True)
 
 
-def settling(run_id: str) -> Signature:
-    """The task that settles a run."""
-    return signature("nightscan.settle", args=(run_id,), immutable=True)
+def settling(run_id: str, *, final: bool = False) -> Signature:
+    """The task that settles a run; `final` belongs in here, for what is immutable takes nothing later."""
+    return signature("nightscan.settle", args=(run_id,), kwargs={"final": final}, immutable=True)
