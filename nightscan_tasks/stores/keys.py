@@ -41,7 +41,7 @@ def check_prefix(prefix: str) -> tuple[str, ...]:
 
 def check_link(name: str) -> str:
     """The name itself, if it is one that `link_latest` may write."""
-    if not name.startswith(LATEST) or "/" in name or not is_segment(name):
+    if not name.startswith(LATEST) or not is_segment(name):
         raise StoreRefused(f"{name!r} cannot be a link: its name must begin with {LATEST!r}")
     return name
 
@@ -58,10 +58,12 @@ def _no_leading_slash(prefix: str) -> tuple[str, ...]:
 
 
 def _problem(segment: str) -> str | None:
-    if segment in {"", ".", ".."}:
+    if segment in {"", ".", ".."} or "/" in segment:
         return "'', '.' and '..' are not names"
     if segment.startswith(HIDDEN):
         return f"names that begin with {HIDDEN!r} are half-written files"
+    if "\\" in segment:  # SeaweedFS stores a\b as a/b
+        return "some servers take '\\' for '/'"
     # Control characters do not survive XML listings; lone surrogates are not UTF-8.
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in segment):
         return "control characters and undecodable bytes are not allowed"

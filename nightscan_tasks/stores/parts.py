@@ -94,7 +94,10 @@ class Cutter:
     temp_dir: Path | None = None
 
     def cut(self, chunks: Iterable[Buffer]) -> Generator[Part, None, None]:
-        """The parts, each full but the last, which is marked; an empty stream has one empty part."""
+        """The parts, each full but the last, which is marked; an empty stream has one empty part.
+
+        Whoever is given a part drops it.
+        """
         part = self._part(1)
         try:
             for chunk in chunks:
@@ -104,10 +107,11 @@ class Cutter:
                         yield part
                         part = self._part(part.number + 1)
                     view = view[self._fill(part, view):]
-            part.last = True
-            yield part
-        finally:
+        except BaseException:
             part.drop()
+            raise
+        part.last = True
+        yield part
 
     def _part(self, number: int) -> Part:
         room_bytes = self.plan(number)

@@ -19,6 +19,10 @@ from nightscan_tasks.stores.s3_errors import Request, status_of
 FAILURES = (BotoCoreError, ClientError, HTTPError, OSError)
 """Whatever a request, or the reading of its answer, may raise."""
 
+_NEEDED = {
+    "head_object": {"ETag", "ContentLength", "LastModified"}, "get_object": {"ETag", "ContentLength"},
+    "put_object": {"ETag"}, "create_multipart_upload": {"UploadId"}, "upload_part": {"ETag"},
+    "complete_multipart_upload": {"ETag"}}
 _TAKEN = {409, 412}
 _CHANGED = 412
 
@@ -27,7 +31,7 @@ _CHANGED = 412
 class Limits:
     """How long a silent server is waited for, and how often a request is made in all.
 
-    `resumes` is how many times in a row a download may be cut without a byte in between.
+    `resumes` is how many times in a row a download may be cut with less than 8 MiB in between.
     """
 
     connect_seconds: float = 10
@@ -58,6 +62,10 @@ class Bucket:
             if isinstance(exc, ClientError):
                 self._raise_condition(exc, arguments)
             raise self.explain(exc, operation, arguments.get("Key", "")) from exc
+        if not answer.keys() >= _NEEDED.get(operation, set()):
+            # A connection that is cut among the headers looks like an answer with fewer of them.
+            raise self.explain(ConnectionResetError("the answer was cut off"), operation,
+                               arguments.get("Key", ""))
         return answer
 
     def pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:

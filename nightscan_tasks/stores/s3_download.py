@@ -9,6 +9,7 @@ from nightscan_tasks.model import Chunks
 from nightscan_tasks.stores.s3_bucket import FAILURES, Bucket
 
 _READ_BYTES = 1 << 20
+_MOVED_BYTES = 8 << 20
 
 
 class Download:
@@ -27,20 +28,21 @@ class Download:
 
     def chunks(self) -> Chunks:
         """The bytes, in buffers of at most 1 MiB."""
-        done_bytes = cuts = 0
+        done_bytes = resumed_at = cuts = 0
         while done_bytes < self._stored_bytes:
             try:
                 chunk = self._body.read(_READ_BYTES)
                 if not chunk:
                     raise ConnectionResetError("the answer ended early")
             except FAILURES as exc:
-                cuts += 1
+                # Cut after a few bytes each time, it would get there, but not in this life.
+                cuts = 1 if done_bytes - resumed_at >= _MOVED_BYTES else cuts + 1
                 if cuts > self._bucket.limits.resumes:
                     raise self._bucket.explain(exc, f"get_object at byte {done_bytes:,} of",
                                                self._path) from exc
                 self._resume(done_bytes)
+                resumed_at = done_bytes
                 continue
-            cuts = 0
             done_bytes += len(chunk)
             yield chunk
 

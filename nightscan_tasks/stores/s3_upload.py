@@ -36,9 +36,12 @@ class Upload:
         # Classes for infrequent access bill each object as 128 KiB and for 30 days at least: leases,
         # records and manifests are smaller, and some live for seconds.
         small = part.stored_bytes < _IA_LEAST_BYTES
-        return self._commit("put_object", part.checksum, Body=part.body,
-                            ChecksumSHA256=part.checksum,
-                            **self._born("STANDARD" if small else self._storage_class))
+        try:
+            return self._commit("put_object", part.checksum, Body=part.body,
+                                ChecksumSHA256=part.checksum,
+                                **self._born("STANDARD" if small else self._storage_class))
+        finally:
+            part.drop()
 
     def in_parts(self, parts: Iterable[Part]) -> str:
         """Write an object of several parts, each sent while the next is read."""
