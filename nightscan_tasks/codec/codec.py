@@ -87,7 +87,7 @@ class Codec:
         if not key.usable:
             raise EncryptionFailed(key.problem)
         return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet",
-                        "--no-auto-check-trustdb", "--trust-model", "always",
+                        "--no-random-seed-file", "--no-auto-check-trustdb", "--trust-model", "always",
                         "--compress-algo", "none", "--encrypt", "-r", key.fingerprint], stdin=True)
 
     def _decryption(self) -> Program:
