@@ -71,8 +71,16 @@ def _failures(system: System, state: RunState, records: list[PartRecord]) -> tup
     """Why each part that is not whole is not."""
     good = {record.part for record in records if not record.problem and whole(system, state.run, record.part)}
     return tuple(state.failures.get(part) or Failure(
-        part, "Unfinished", "its task ended without a result before the run's deadline", system.clock())
+        part, "Unfinished", _why_unfinished(system, state.run, part), system.clock())
         for part in state.run.parts if part not in good)
+
+
+def _why_unfinished(system: System, run: Run, part: str) -> str:
+    within = f"before the run's deadline, {run.deadline_seconds} s after its start"
+    if system.leases.look(f"{run.run_id}/{part}") is None:
+        return (f"no worker took it up {within}: start one that takes from its queue; "
+                f"`nightscan doctor` says which queues have none")
+    return f"its work was begun, and did not end {within}; NIGHTSCAN_DEADLINE_SECONDS sets that"
 
 
 def _copy_failures(state: RunState) -> tuple[Failure, ...]:
@@ -120,10 +128,13 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest,
     for name in state.run.offsites:
         try:
             store = system.store(name)
-            if all((record.part, name) in state.copies and has(store, manifest.set_id, record)
-                   for record in records):
+            lacking = [record.part for record in records if (record.part, name) not in state.copies
+                       or not has(store, manifest.set_id, record)]
+            if not lacking:
                 _write(store, manifest)
                 stores.append(name)
+            notes += [f"{name}: the copy of {part} was not finished before the run's deadline; the next "
+                      f"replication makes it" for part in lacking if f"{part}@{name}" not in state.failures]
         except NightscanError as exc:
             notes.append(f"{name}: {exc}")
     return tuple(stores), tuple(notes)
