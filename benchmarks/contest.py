@@ -1,0 +1,47 @@
+"""Ways to do the same thing, timed in turn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """The median time of one way, in seconds, and all of them."""
+
+    name: str
+    seconds: float
+    rounds: tuple[float, ...]
+
+
+def contest(ways: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS) -> dict[str, Result]:
+    """Run every way once to warm up what they share, then all of them in turn, `rounds` times."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            os.sync()
+            began = time.perf_counter()
+            way()
+            if number:
+                times[name].append(time.perf_counter() - began)
+    return {name: Result(name, statistics.median(taken), tuple(taken)) for name, taken in times.items()}
+
+
+def shell(script: str, *, env: Mapping[str, str], cwd: Path) -> Callable[[], None]:
+    """A way that is a shell pipeline, whose every part has to succeed."""
+    bash = shutil.which("bash") or "/bin/bash"
+
+    def run() -> None:
+        subprocess.run([bash, "-o", "pipefail", "-c", script], check=True, cwd=cwd,
+                       env={**os.environ, **env})
+
+    return run

@@ -1,0 +1,70 @@
+"""A world to measure in, and single parts of a backup of it, done as a worker does them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import mkdtemp
+
+from nightscan_tasks import backup
+from nightscan_tasks.backup import Request
+from nightscan_tasks.ledger import Run
+from nightscan_tasks.model import FOREVER, Plan, Tier
+from nightscan_tasks.settings import load
+from nightscan_tasks.system import System, utc_now
+from nightscan_tasks.world.world import World
+
+
+@contextmanager
+def world(sample_bytes: int, *, celery: bool) -> Iterator[World]:
+    """A world of its own with so much in it, gone afterwards."""
+    folder = Path(mkdtemp(prefix="nightscan-bench-"))
+    try:
+        yield World.up(folder, celery=celery).fill(sample_bytes, now=utc_now())
+    finally:
+        World.down(folder, purge=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def system(site: World, **more: str) -> System:
+    """The system of a world, without its offsite store: copying is not what is measured."""
+    environ = {**os.environ, **site.environ(), "AWS_BACKUP_BUCKET": "", **more}
+    return System(load(environ))
+
+
+def saving(site: World, component: str, *, processes: int = 1, **more: str) -> Callable[[], None]:
+    """A way: the whole of one component, as its tasks do it, in so many processes that are warm already.
+
+    That is lease, dump, gzip, hashes of both sides, encryption, fsync, reading back, and the record.
+    """
+    made = system(site, NIGHTSCAN_USER_DATA_ARCHIVES=str(processes), **more)
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) if processes > 1 else None
+
+    def run() -> None:
+        run = backup.open_run(made, Request(Plan(Tier.MANUAL, (component,), FOREVER))).run
+        backup.start(made, run)
+        if pool is None:
+            for part in run.parts:
+                backup.dump(made, run.run_id, part)
+        else:
+            list(pool.map(_dump, [made.settings.model_dump(by_alias=False)] * len(run.parts),
+                          [run.run_id] * len(run.parts), run.parts))
+        _remove(made, run)
+
+    return run
+
+
+def _dump(values: dict[str, object], run_id: str, part: str) -> None:
+    from nightscan_tasks.settings import Settings
+    backup.dump(System(Settings.model_construct(**values)), run_id, part)  # type: ignore[arg-type]
+
+
+def _remove(made: System, run: Run) -> None:
+    """What was saved is of no use: the next round needs the room."""
+    backup.settle(made, run.run_id, final=True)
+    made.catalog().delete(run.set_id)
