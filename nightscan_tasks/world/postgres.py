@@ -152,7 +152,9 @@ class Postgres(Tidy):
             raise WorldError("PostgreSQL refuses to run as root, and `setpriv`, which would change "
                              "the user, is missing: `apt-get install util-linux`, or do not be root")
         hidden = not (_reachable(self.home) and _reachable(self.tool.path))
-        passing = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # Without the first, access(2), with which PostgreSQL looks for its programs, ignores the others.
+        passing = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override",
+                   "--ambient-caps=+dac_override"]
         return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *options,
                 *(passing if hidden else []), "--"]
 
