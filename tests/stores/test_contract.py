@@ -94,7 +94,8 @@ def test_a_name_may_be_nearly_anything(store: Store, key: str) -> None:
     assert store.stat(key) is None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=valid_keys)
 def test_every_valid_key_works_in_every_store(store: Store, key: str) -> None:
     store.put(key, [key.encode()])

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -50,12 +51,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
     mounted = tmp_path / "small"
     mounted.mkdir()
-    made = subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mounted)],
-                          check=False, capture_output=True)
-    if made.returncode:
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if not mount or not umount or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mounted)],
+            check=False, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs root; RLIMIT_FSIZE is tested for all")
     yield mounted
-    subprocess.run(["/bin/umount", str(mounted)], check=True)
+    subprocess.run([umount, str(mounted)], check=True)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nightscan_tasks.errors import StoreRefused
@@ -30,6 +30,7 @@ def test_there_are_no_other_parts(number: int) -> None:
         plan_part_bytes(number)
 
 
+@settings(deadline=None, database=None)
 @given(lengths=st.lists(st.integers(1, 50), max_size=12),
        sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5), held=st.sampled_from([0, 10, 99]))
 def test_nothing_is_lost_or_doubled_by_cutting(lengths: list[int], sizes: list[int],
