@@ -1,0 +1,292 @@
+"""Real workers of a test's own, a client that sends to them, and ways to hold a run where it is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from celery import Celery
+from celery.states import READY_STATES
+from psycopg import sql
+
+from nightscan_tasks.ledger import Outcome
+from nightscan_tasks.settings import load
+from nightscan_tasks.system import System
+from nightscan_tasks.world import environment, sample
+from nightscan_tasks.world.files import Trees
+from nightscan_tasks.world.sample import Target
+from nightscan_tasks.world.world import World
+
+_UNTIL_SECONDS = 60
+_SMALL_BYTES = 500_000
+_SHORT = {"NIGHTSCAN_LEASE_SECONDS": "2", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "3",
+          "NIGHTSCAN_DEADLINE_SECONDS": "45", "NIGHTSCAN_VISIBILITY_SECONDS": "60"}
+
+
+def wait_until(seen: Callable[[], Any], what: str, *, meanwhile: Callable[[], object] = lambda: None,
+          every: float = 1.0) -> Any:
+    """Wait until `seen` answers something true, and return that; call `meanwhile` now and then."""
+    deadline, due = time.monotonic() + _UNTIL_SECONDS, 0.0
+    while True:
+        if found := seen():
+            return found
+        now = time.monotonic()
+        if now > deadline:
+            raise AssertionError(f"waited {_UNTIL_SECONDS} s in vain for {what}")
+        if now >= due:
+            meanwhile()
+            due = time.monotonic() + every
+        time.sleep(0.05)
+
+
+@dataclass
+class Hand:
+    """One worker process, in a session of its own."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def node(self) -> str:
+        return f"{self.name}@test"
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def ready(self) -> Hand:
+        wait_until(lambda: " ready." in self.said() or self.process.poll() is not None,
+                   f"{self.name} to be ready")
+        assert self.process.poll() is None, self.said()
+        return self
+
+    def children(self) -> list[int]:
+        """The processes of its pool."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
+
+    def killed(self) -> None:
+        """Kill -9 the worker and its pool, and nothing that they started: that has to end by itself."""
+        for pid in [self.process.pid, *self.children()]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@dataclass
+class Crew:
+    """The workers of one site, and the client that sends to them."""
+
+    folder: Path
+    environ: dict[str, str]
+    hands: dict[str, Hand] = field(default_factory=dict)
+    _app: Celery | None = None
+
+    @property
+    def system(self) -> System:
+        return System(load(self.environ))
+
+    @property
+    def app(self) -> Celery:
+        if self._app is None:
+            self._app = client(self.environ)
+        return self._app
+
+    def hire(self, name: str, *queues: str, concurrency: int = 1, **more: str) -> Hand:
+        """Start a worker, and return when it is ready."""
+        return self.start(name, *queues, concurrency=concurrency, **more).ready()
+
+    def start(self, name: str, *queues: str, concurrency: int = 1, **more: str) -> Hand:
+        for below in ("home", "tmp"):
+            (self.folder / below).mkdir(exist_ok=True)
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "worker", "worker", "-n", f"{name}@test",
+                 "-Q", ",".join(f"nightscan.{queue}" for queue in queues), "-c", str(concurrency),
+                 "--without-gossip", "--without-mingle", "--loglevel", "INFO"],
+                env={**environment.of_processes(self.folder), **self.environ, **more},
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True)
+        self.hands[name] = hand = Hand(name, process, log)
+        return hand
+
+    def send(self, task: str, *args: Any, **kwargs: Any) -> str:
+        """Send a task, and return its id."""
+        return str(self.app.send_task(f"nightscan.{task}", args=args, kwargs=kwargs).id)
+
+    def answer(self, task_id: str) -> Any:
+        """Wait for a task's result; its error is raised here."""
+        wait_until(lambda: self.state(task_id) in READY_STATES, f"task {task_id} to end")
+        result = self.app.backend.get_result(task_id)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def state(self, task_id: str) -> str:
+        return str(self.app.backend.get_state(task_id))
+
+    def tend(self) -> None:
+        """What beat sends every minute."""
+        self.send("tend")
+
+    def manual(self, *components: str) -> str:
+        """Ask for a run, and return its id as soon as it is there."""
+        answer: dict[str, str] = self.answer(self.send("backup_manual", list(components)))
+        return answer["run_id"]
+
+    def outcome(self, run_id: str, *, tended: bool = False) -> Outcome:
+        """Wait for the end of a run, with beat's help or without."""
+        found: Outcome = wait_until(lambda: self.system.ledger.outcome(run_id), f"{run_id} to end",
+                                    meanwhile=self.tend if tended else lambda: None)
+        return found
+
+    def close(self) -> None:
+        for hand in self.hands.values():
+            hand.end()
+        if self._app is not None:
+            dismiss(self._app)
+
+
+def client(environ: Mapping[str, str]) -> Celery:
+    """A client of the broker that `environ` names, configured as the workers are."""
+    from worker import configuration
+
+    app = Celery("client", set_as_current=False)
+    app.conf.update(configuration.configure(load(environ)))
+    return app
+
+
+def dismiss(app: Celery) -> None:
+    """Close every connection of a client."""
+    app.backend.result_consumer.stop()
+    app.backend.client.close()
+    app.pool.force_close_all()
+    app.close()
+
+
+@contextmanager
+def hold_table(dsn: str, table: str = "held") -> Iterator[Callable[[], bool]]:
+    """A table that nobody may read meanwhile, so that pg_dump waits; yields whether one waits."""
+    name = sql.Identifier(table)
+    with psycopg.connect(dsn, autocommit=True) as watcher, psycopg.connect(dsn) as holder:
+        watcher.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} (id int)").format(name))
+        holder.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name))
+
+        def waits() -> bool:
+            row = watcher.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                  "AND query LIKE 'LOCK TABLE%' AND datname = current_database()"
+                                  ).fetchone()
+            return row is not None and row[0] > 0
+
+        try:
+            yield waits
+        finally:
+            with suppress(psycopg.OperationalError):  # the server may have been stopped meanwhile
+                holder.rollback()
+
+
+def find_dumps(dsn: str) -> list[int]:
+    """The running pg_dump of this very database, told by the variables they were given."""
+    name = f"PGDATABASE={dsn.rpartition('/')[2]}"
+    return [pid for pid in _running("pg_dump") if name in _environ(pid)]
+
+
+def _running(program: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "comm").read_text().strip() == program \
+                    and "\nState:\tZ" not in (entry / "status").read_text():
+                found.append(int(entry.name))
+    return found
+
+
+def _environ(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    return ""
+
+
+@pytest.fixture(scope="module")
+def site(servers: Callable[..., World], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Settings of a small NightScan of one module's own, with short times, and no offsite store."""
+    world = servers("postgres", "redis", "broker", "s3", "gpg")
+    folder = tmp_path_factory.mktemp("site")
+    name = f"site_{secrets.token_hex(4)}"
+    trees = Trees(folder)
+    trees.create()
+    (folder / "tmp").mkdir()
+    given = world.environ()
+    for url in (given["REDIS_URL"], given["NIGHTSCAN_BROKER_URL"]):
+        with redis.Redis.from_url(url) as server:
+            server.flushall()
+    environ = {key: value for key, value in given.items() if not key.startswith("AWS_BACKUP")} | {
+        "NIGHTSCAN_ROOT": str(trees.root), "NIGHTSCAN_ETC": str(trees.etc),
+        "NIGHTSCAN_BACKUP_DIR": str(trees.backups), "NIGHTSCAN_TEMP_DIR": str(folder / "tmp"),
+        "NIGHTSCAN_DATABASE_URI": world.dsn(name), **_SHORT}
+    with psycopg.connect(world.superuser_dsn(), autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER nightscan").format(sql.Identifier(name)))
+        sample.fill(Target.of(environ), _SMALL_BYTES, now=datetime.now(UTC))
+        yield environ
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """`until(seen, "what for", meanwhile=, every=)`: wait for a condition."""
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def held() -> Callable[..., Any]:
+    """`with held(dsn) as waits`: a table is locked, so that a dump of the database waits."""
+    return hold_table
+
+
+@pytest.fixture(scope="session")
+def dumping() -> Callable[[str], list[int]]:
+    """The ids of the pg_dump that run for a database."""
+    return find_dumps
+
+
+@pytest.fixture(scope="module")
+def crews() -> Iterator[Callable[..., Crew]]:
+    """`crews(folder, environ)`: nobody yet; whoever is hired is gone at the module's end."""
+    made: list[Crew] = []
+
+    def make(folder: Path, environ: Mapping[str, str]) -> Crew:
+        folder.mkdir(exist_ok=True)
+        made.append(Crew(folder, dict(environ)))
+        return made[-1]
+
+    yield make
+    for crew in made:
+        crew.close()
+
+
+@pytest.fixture(scope="module")
+def crew(site: dict[str, str], crews: Callable[..., Crew], tmp_path_factory: pytest.TempPathFactory) -> Crew:
+    """Two workers for `site`: `fast`, and `rest` for everything else."""
+    crew = crews(tmp_path_factory.mktemp("crew"), site)
+    starting = [crew.start("fast", "fast"), crew.start("rest", "heavy", "control", "restore", concurrency=2)]
+    for hand in starting:
+        hand.ready()
+    return crew
