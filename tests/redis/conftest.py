@@ -1,0 +1,159 @@
+"""A real Valkey and a real Redis for this folder; each test begins with empty ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+from pydantic import SecretStr
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from nightscan_tasks import programs
+from nightscan_tasks.components.base import Dump, Shared
+from nightscan_tasks.components.redis import Redis
+from nightscan_tasks.model import Report
+from nightscan_tasks.process import Program
+from nightscan_tasks.settings import Settings
+
+PASSWORD = "p@ss:/ w%'\"é#?"
+
+
+class Server:
+    """A server below one folder, on a port and a socket, with a password."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.tool = programs.find(f"{name}-server")
+        self.port = free_port()
+        self.program: Program | None = None
+
+    def start(self) -> None:
+        configuration = self.folder / "conf"
+        configuration.write_text(
+            f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.folder}/socket\n"
+            f"dir {self.folder}\nlogfile {self.folder}/log\nsave \"\"\n"
+            "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
+            f'requirepass "{PASSWORD.replace(chr(34), chr(92) + chr(34))}"\n')
+        self.program = Program([str(self.tool.path), str(configuration)])
+        while True:
+            try:
+                with contextlib.closing(self.client()) as client:
+                    client.ping()
+            except redis.ConnectionError:
+                # Nothing comes until it ends, so that is a short pause, or the end.
+                if select.select([self.program.stdout], [], [], 0.02)[0]:
+                    self.program.finish()
+            else:
+                return
+
+    def kill(self) -> None:
+        if self.program is not None:
+            os.kill(self.program.pid, signal.SIGKILL)
+            self.program.stop()
+            self.program = None
+
+    def client(self, db: int = 0) -> Any:
+        return redis.Redis(port=self.port, db=db, password=PASSWORD, retry=Retry(NoBackoff(), 0))
+
+    def url(self, *, user: str = "", password: str = PASSWORD) -> str:
+        return f"redis://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/0"
+
+    @property
+    def secret(self) -> SecretStr:
+        return SecretStr(self.url())
+
+    def run(self, *commands: tuple[object, ...], db: int = 0) -> list[Any]:
+        with contextlib.closing(self.client(db)) as client:
+            return [client.execute_command(*command) for command in commands]
+
+    def empty(self) -> None:
+        self.run(("FLUSHALL",), ("CONFIG", "SET", "repl-diskless-sync", "yes"),
+                 ("CONFIG", "RESETSTAT",))
+        if self.tool.version >= (7,):
+            self.run(("FUNCTION", "FLUSH"))
+        for line in self.run(("ACL", "LIST"))[0]:
+            user = line.decode().split()[1]
+            if user != "default":
+                self.run(("ACL", "DELUSER", user))
+
+    def component(self, **settings: object) -> Redis:
+        return Redis(Settings(**{"REDIS_URL": self.url(), **settings}))  # type: ignore[arg-type]
+
+    def opened(self, **settings: object) -> contextlib.AbstractContextManager[Dump]:
+        shared = Shared(announce=refuse, listing=refuse)
+        return self.component(**settings).open("redis", shared)
+
+    def dump(self, **settings: object) -> tuple[dict[str, bytes], Report]:
+        with self.opened(**settings) as dump:
+            streams = {stream.name: b"".join(map(bytes, stream.chunks)) for stream in dump.streams()}
+            return streams, dump.report()
+
+
+def refuse(*_: object) -> Any:
+    raise AssertionError("Redis announces no snapshot and lists no files")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[Callable[[str], Server]]:
+    """Start a server of that flavour; it ends with the tests."""
+    # Not below tmp_path, which can be too long for a socket's name.
+    folder = Path(tempfile.mkdtemp(prefix="nightscan-redis-"))
+    started: list[Server] = []
+
+    def start(name: str) -> Server:
+        place = folder / str(len(started))
+        place.mkdir()
+        server = Server(name, place)
+        started.append(server)
+        server.start()
+        return server
+
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.kill()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def both(start_server: Callable[[str], Server]) -> dict[str, Server]:
+    return {name: start_server(name) for name in ("valkey", "redis")}
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest, both: dict[str, Server]) -> Server:
+    found = both[request.param]
+    found.empty()
+    return found
+
+
+@pytest.fixture
+def valkey(both: dict[str, Server]) -> Server:
+    both["valkey"].empty()
+    return both["valkey"]
+
+
+@pytest.fixture
+def mortal(start_server: Callable[[str], Server]) -> Server:
+    """A server that a test may kill."""
+    return start_server("valkey")
