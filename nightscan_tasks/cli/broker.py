@@ -62,9 +62,8 @@ def reach(settings: Settings, queue: str) -> None:
     try:
         with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
-        for _ in range(2):
-            if any(queue in queues for queues in consumers().values()):
-                return
+        if any(queue in queues for queues in consumers().values()):
+            return
     except (KombuError, OSError, OperationalError) as exc:
         raise NoBroker(f"the broker at {place} does not answer: {exc}\n"
                        f"start it, or correct NIGHTSCAN_BROKER_URL; --local needs no broker") from exc

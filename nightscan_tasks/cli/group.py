@@ -36,17 +36,17 @@ class Lazy:
 class Failed(click.ClickException):
     """An error of ours as click shows it: the message on standard error, exit status 1."""
 
-    def __init__(self, error: NightscanError) -> None:
+    def __init__(self, error: NightscanError, *, as_json: bool) -> None:
         super().__init__(str(error) or type(error).__name__)
         self._kind = type(error).__name__
+        self._as_json = as_json
 
     def show(self, file: IO[Any] | None = None) -> None:
         """The message, its further lines indented; with `--json` also as JSON on standard output."""
         first, *rest = self.message.splitlines()
         for line in (f"nightscan: {first}", *(f"  {line.strip()}" for line in rest)):
             click.echo(line, err=True, file=file)
-        context = click.get_current_context(silent=True)
-        if context is not None and context.meta.get(AS_JSON):
+        if self._as_json:
             click.echo(json.dumps({"error": {"kind": self._kind, "message": self.message}}, indent=2))
 
 
@@ -89,7 +89,7 @@ class Group(click.Group):
         except NightscanError as exc:
             if ctx.params.get("debug"):
                 raise
-            raise Failed(exc) from exc
+            raise Failed(exc, as_json=bool(ctx.meta.get(AS_JSON))) from exc
         finally:
             sys.stdout.flush()
 

@@ -14,7 +14,7 @@ from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.model import Tier
 from nightscan_tasks.wording import age, size
 
-_HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE", "STORES")
+_HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE")
 
 
 @json_command(name="list", short_help="the sets there are, in every store")
@@ -53,8 +53,7 @@ def lines(listing: Listing, *, now: datetime) -> Iterator[str]:
 def _row(each: Listed, now: datetime) -> list[str]:
     manifest = each.manifest
     sizes = [size(manifest.plain_bytes), size(manifest.stored_bytes)] if manifest else ["-", "-"]
-    return [str(each.set_id), str(each.index or "-"), age(each.set_id.taken_at, now), *sizes, each.state,
-            " ".join(each.stores) or "-"]
+    return [str(each.set_id), str(each.index or "-"), age(each.set_id.taken_at, now), *sizes, each.state]
 
 
 def _as_json(listing: Listing) -> dict[str, object]:

@@ -49,7 +49,7 @@ def plan_lines(plans: list[Rotation]) -> Iterator[str]:
             yield from fold(f"held: {plan.held}", indent="  ")
         rows = [[str(each.set_id), "remove" if each.remove else "keep", each.reason]
                 for each in plan.verdicts]
-        yield from (f"  {row}" for row in table(["SET", "VERDICT", "WHY"], rows) if plan.verdicts)
+        yield from (f"  {row}" for row in table(["SET", "VERDICT", "WHY"], rows) if rows)
 
 
 def done_lines(done: list[dict[str, Any]]) -> Iterator[str]:

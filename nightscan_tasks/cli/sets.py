@@ -89,8 +89,9 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
     manifest = listed.manifest
     if manifest:
         tag = f"tag {manifest.tag}; " if manifest.tag else ""
-        said.append(f"{tag}{' '.join(manifest.components)}; {encryption(manifest.encrypted_for)}; "
-                    f"{_verification(listed, now)}")
+        said.append(f"{tag}{' '.join(manifest.components)}")
+        said.append(f"in {' and '.join(listed.stores)}; {_verification(listed, now)}; "
+                    f"{encryption(manifest.encrypted_for)}")
         said += [f"failed: {failure.part}: {failure.message}" for failure in manifest.failures]
     said += [f"DAMAGED in {each.store}: {problem}" for each in listed.verified for problem in each.problems]
     said += [f"BROKEN in {store}: {problem}" for store, problem in listed.broken]

@@ -52,19 +52,19 @@ class Server:
     def user(self) -> str:
         """Who we are to it."""
         try:
-            return str(_text(self.client.execute_command("ACL", "WHOAMI")))
+            return str(_text(self.client.acl_whoami()))
         except redis.ResponseError:
             return "default"
 
     def now(self) -> datetime:
         """Its clock."""
-        seconds, micros = self.client.time()  # type: ignore[misc]  # redis-py's types mix in the async client
+        seconds, micros = self.client.time()
         return datetime.fromtimestamp(seconds + micros / 1e6, UTC)
 
     def dry_run(self, *command: str) -> str | None:
         """What it would say to a command, without doing it; None where it cannot tell (before 7.0)."""
         try:
-            return str(_text(self.client.execute_command("ACL", "DRYRUN", self.user, *command)))
+            return str(_text(self.client.acl_dryrun(self.user, *command)))
         except redis.ResponseError:
             return None
 

@@ -32,7 +32,7 @@ _KILLED = (signal.SIGTERM, signal.SIGHUP)
 
 
 @json_command(name="demo", short_help="back up such a world, destroy it, put it back, and compare")
-@click.option("--size", "sample_bytes", type=SIZE, default="250MB", show_default=True,
+@click.option("--size", "sample_bytes", type=SIZE, default="200MB", show_default=True,
               help="How much data the world holds.")
 @click.option("--keep", is_flag=True, help="Leave the world up, and say how to use it.")
 def command(session: Session, sample_bytes: int, *, keep: bool) -> None:
@@ -48,13 +48,18 @@ def command(session: Session, sample_bytes: int, *, keep: bool) -> None:
         click.echo(line, err=session.as_json)
 
     with _world(sample_bytes, tell, keep=keep) as world:
-        play = Play(world, tell, aside=session.as_json)
+        play = Play(world, tell, session.as_json, began)
         before, found = perform(play)
         play.title("The proof")
         for line in ("", *proof.lines(found), ""):
             tell(line)
+    conclude(session, before, found, elapsed_seconds=time.monotonic() - began)
+
+
+def conclude(session: Session, before: Live, found: Proof, *, elapsed_seconds: float) -> NoReturn:
+    """End with exit status 0 if everything is back as it was, and 1 if anything differs."""
     session.finish(Exit.DONE if found.equal else Exit.FAILED, _as_json(before, found),
-                   [f"The demo took {duration(time.monotonic() - began)}."])
+                   [f"The demo took {duration(elapsed_seconds)}."])
 
 
 def perform(play: Play, *, meddle: Callable[[World], None] = lambda _world: None) -> tuple[Live, Proof]:

@@ -49,7 +49,7 @@ class Play:
     world: World
     tell: Callable[[str], None]
     aside: bool = False
-    _began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
 
     def save(self) -> None:
         """Check everything, then take two sets: the daily one, and one of code and configuration."""
@@ -59,9 +59,8 @@ class Play:
         self.command("backup", "daily", "--wait")
         self.command("backup", "manual", "--component", "system_config", "--component", "source_code",
                      "--wait")
-        self.title("What there is now, and every stored byte read back")
+        self.title("What there is now")
         self.command("list")
-        self.command("verify", "--tier", "daily")
 
     def destroy(self) -> None:
         """Lose everything that the daily set is for."""
@@ -81,7 +80,7 @@ class Play:
     def title(self, text: str) -> None:
         """What comes next, and how long it took up to here."""
         self.tell("")
-        self.tell(f"== {text} ({duration(time.monotonic() - self._began)} so far)")
+        self.tell(f"== {text} ({duration(time.monotonic() - self.began)} so far)")
 
     def command(self, *words: str, fine: tuple[Exit, ...] = (Exit.DONE,)) -> None:
         """Run one of our own commands as an operator does; `StepFailed` when it ends badly."""
@@ -91,8 +90,9 @@ class Play:
                                 env=self._environ(), cwd=self.world.folder,
                                 stdout=sys.stderr if self.aside else None).returncode
         if status not in fine:
-            raise StepFailed(f"`nightscan {shlex.join(words)}` ended with exit status {status}; "
-                             f"the workers' output is in {self.world.folder}/celery/*/output.log")
+            raise StepFailed(f"`nightscan {shlex.join(words)}` ended with exit status {status}\n"
+                             f"nightscan demo --keep leaves the world as it is, to look into: the workers "
+                             f"write to DIR/celery/*/output.log")
 
     def _environ(self) -> Mapping[str, str]:
         return {**self.world.processes_environ(),
@@ -118,10 +118,11 @@ def prove(world: World, before: Live, beside: Path | None = None) -> Proof:
 def _beside(world: World, beside: Path) -> Proof:
     """Every file of code and configuration that came out, beside the live one that it was read from."""
     proof = Proof()
-    for component, root in (("system_config", world.trees.etc), ("source_code", world.trees.root)):
-        restored = {name: thing for name, thing in read_files(beside / component, ["."]).items()
+    for component, root, folder in (("system_config", world.folder, world.trees.etc.name),
+                                    ("source_code", world.trees.root, ".")):
+        restored = {name: thing for name, thing in read_files(beside / component, [folder]).items()
                     if thing.facts["kind"] != "directory"}
-        found = {name: thing for name, thing in read_files(root, ["."]).items() if name in restored}
+        found = {name: thing for name, thing in read_files(root, [folder]).items() if name in restored}
         proof += compare(component, found, restored)
     return proof
 
