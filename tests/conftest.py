@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -24,6 +25,10 @@ from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.s3 import make_bucket
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.world import World
+
+# Nothing is written into the checkout, and a busy machine is no failure.
+hypothesis.settings.register_profile("here", database=None, deadline=None)
+hypothesis.settings.load_profile("here")
 
 _FOREIGN = ("NIGHTSCAN_", "REDIS_", "AWS_", "PG", "SENTRY_", "SLACK_", "BACKUP_", "CELERY_",
             "FLOWER_", "C_FORCE_ROOT", "GNUPGHOME", "GPG_")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +17,6 @@ import sys
 from pathlib import Path
 from nightscan_tasks.world.world import World
 World.up(Path(sys.argv[1]), celery=False)
-print("up", flush=True)
 sys.stdin.read()
 """
 MOMENTS: dict[str, Callable[[Path], bool]] = {
@@ -30,18 +28,25 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 }
 
 
+def _cut_short(folder: Path, moment: str) -> None:
+    """Start a world in another process, which is killed at that moment."""
+    path = filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+    with subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], env=environ,
+                          stdin=subprocess.PIPE) as starter:
+        try:
+            daemon.wait_until(lambda: starter.poll() is not None or MOMENTS[moment](folder), 60,
+                              moment)
+            assert starter.poll() is None, "it ended by itself"
+        finally:
+            starter.kill()
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_down_ends_everything_after_the_starter_was_killed(
         tmp_path: Path, moment: str, living_in: Callable[[Path], dict[int, str]]) -> None:
     folder = tmp_path / "w"
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], env=environ,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with starter:
-        try:
-            daemon.wait_until(lambda: MOMENTS[moment](folder), 60, moment)
-        finally:
-            os.kill(starter.pid, signal.SIGKILL)
+    _cut_short(folder, moment)
     World.down(folder)
     assert not living_in(folder)
     World.down(folder, purge=True)
@@ -50,13 +55,7 @@ def test_down_ends_everything_after_the_starter_was_killed(
 
 def test_a_world_that_was_cut_short_comes_up_whole(tmp_path: Path) -> None:
     folder = tmp_path / "w"
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], env=environ,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
-        try:
-            daemon.wait_until(lambda: MOMENTS["in the middle of initdb"](folder), 60, "initdb")
-        finally:
-            os.kill(starter.pid, signal.SIGKILL)
+    _cut_short(folder, "in the middle of initdb")
     try:
         assert all(status.up for status in World.up(folder, celery=False).status())
     finally:
