@@ -11,6 +11,7 @@ from sentry_sdk.integrations.celery import CeleryIntegration
 
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
+from worker.memory import give_back
 
 _FOLDERS_0750_FILES_0640 = 0o027
 
@@ -20,6 +21,7 @@ def connect(settings: Settings) -> None:
 
     def starting(**_signal: Any) -> None:
         refuse_shared_redis(settings)
+        give_back()  # before the pool forks: its children inherit it
         os.umask(_FOLDERS_0750_FILES_0640)
         report_errors(settings)
 
