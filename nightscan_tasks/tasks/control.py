@@ -5,12 +5,14 @@ from __future__ import annotations
 from celery import Task, chain, shared_task, signature
 
 from nightscan_tasks import backup, rotation, wire
+from nightscan_tasks.backup.dumping import Progress
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import DigestMismatch, NightscanError
+from nightscan_tasks.errors import Busy, DigestMismatch, NightscanError, StoreError, TransientError
 from nightscan_tasks.ledger import Outcome, Run
-from nightscan_tasks.model import Json, SetId
+from nightscan_tasks.model import Json, Manifest, SetId
 from nightscan_tasks.replication import missing, replicate_set
 from nightscan_tasks.retention import Rotation
+from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.running import advance
 from nightscan_tasks.tasks.trying import show
@@ -40,16 +42,15 @@ def tend() -> list[Json]:
     return [_do(system, todo) for todo in backup.tend(system)]
 
 
-@shared_task(name="nightscan.verify", bind=True, autoretry_for=(ConnectionError,), max_retries=3)
+@shared_task(name="nightscan.verify", bind=True, autoretry_for=(TransientError,), max_retries=5,
+             retry_backoff=30)
 def verify(self: Task, set_id: str, store: str = "primary") -> dict[str, Json]:
     """Read every stored byte of a set back from one store; `DigestMismatch` names what is damaged."""
     system = System.from_env()
     catalog = system.catalog(store)
     manifest = catalog.get(SetId.parse(set_id))
-    watch = show(self)
-    total = manifest.stored_bytes
-    verified = verify_set(catalog, manifest, clock=system.clock, seen=lambda count: watch(
-        {"phase": "verifying", "bytes": count, "of_bytes": total, "bytes_per_second": 0}))
+    progress = Progress("verify", manifest.stored_bytes, show(self), phase="verifying")
+    verified = verify_set(catalog, manifest, clock=system.clock, seen=progress.seen)
     system.ledger.verify(manifest.run_id, verified)
     if verified.problems:
         raise DigestMismatch("\n".join(verified.problems))
@@ -75,18 +76,49 @@ def rotate(*, dry_run: bool = False) -> list[Json]:
     return results
 
 
-@shared_task(name="nightscan.replicate")
-def replicate() -> list[Json]:
-    """Copy to each offsite store the sets that it lacks: it was down when they were taken."""
+@shared_task(name="nightscan.replicate", bind=True)
+def replicate(self: Task) -> list[Json]:
+    """Copy to each offsite store the sets that it lacks: it was down when they were taken.
+
+    What cannot be copied keeps nothing else; all of it is named in the error at the end.
+    """
     system = System.from_env()
-    results: list[Json] = []
-    for store in system.offsites:
-        for manifest in missing(system, store):
-            if any(run.run_id == manifest.run_id for run in system.ledger.open_runs(now=system.clock())):
-                continue  # its own run is about to copy it
-            replicate_set(system, manifest, store)
-            results.append({"set_id": str(manifest.set_id), "store": store.name})
-    return results
+    copied: list[Json] = []
+    problems: list[str] = []
+    try:
+        with system.leases.hold("replicate", f"{system.host} {self.request.id}"):
+            for store in system.offsites:
+                _catch_up(self, system, store, copied, problems)
+    except Busy:
+        return [{"state": "another replication is under way"}]
+    if problems:
+        raise StoreError("\n".join(problems))
+    return copied
+
+
+def _catch_up(task: Task, system: System, store: Store, copied: list[Json], problems: list[str]) -> None:
+    """Copy what one store lacks, and tell what was copied and what could not be."""
+    try:
+        behind = _behind(system, store)
+    except NightscanError as exc:
+        problems.append(str(exc))
+        return
+    for manifest in behind:
+        progress = Progress(f"{manifest.set_id}@{store.name}", manifest.stored_bytes, show(task),
+                            phase="copying")
+        try:
+            replicate_set(system, manifest, store, seen=progress.seen)
+            copied.append({"set_id": str(manifest.set_id), "store": store.name})
+        except NightscanError as exc:
+            problems.append(f"{manifest.set_id} to {store.name}: {exc}")
+
+
+def _behind(system: System, store: Store) -> list[Manifest]:
+    """The sets that a store lacks, but for what its own run copies now, and what is past its time."""
+    now = system.clock()
+    open_runs = {run.run_id for run in system.ledger.open_runs(now=now)}
+    return [manifest for manifest in missing(system, store) if manifest.run_id not in open_runs
+            and not RETENTION[manifest.set_id.tier].expired(manifest.set_id.taken_at, now=now)]
 
 
 def _follow_up(outcome: Outcome) -> None:
