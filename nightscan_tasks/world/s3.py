@@ -63,8 +63,9 @@ class S3Server:
                 "-volume.preStopSeconds=0"]
 
     def environ(self) -> Mapping[str, str]:
-        """The keys of its first identity, which it takes from here."""
-        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+        """The keys of its first identity, which it takes from here; it logs to its temporary folder."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
+                "TMPDIR": str(self.home)}
 
     def litter(self, ports: Ports) -> tuple[str, ...]:
         """Sockets of its inner servers, which it always makes there, and removes only if not killed."""
