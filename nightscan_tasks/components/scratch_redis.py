@@ -150,6 +150,8 @@ def _send_rdb(link: socket.socket, chunks: Iterable[Buffer], *, full: bool) -> N
     for chunk in chunks:
         link.sendall(chunk)
     link.sendall(mark)
+    # Whoever still waits for more has a damaged RDB, and is not to wait for ever.
+    link.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
