@@ -8,10 +8,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from nightscan_tasks.backup.opening import LEASE
 from nightscan_tasks.cli.pictures import Phase, Picture, Work, running
 from nightscan_tasks.errors import NightscanError, TransientError, WorkerVanished
 from nightscan_tasks.ledger import RunState
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import count
 
 _LOOK_SECONDS = 0.5
 _PATIENCE_SECONDS = 300  # beyond the deadline for `tend` to settle a run, or for a store to answer again
@@ -22,9 +24,15 @@ def picture(system: System, state: RunState, told: dict[str, dict[str, Any]] | N
     run = state.run
     names = [name for part in run.parts for name in (part, *(f"{part}@{store}" for store in run.offsites))]
     works = tuple(_work(system, state, name, told or {}) for name in names)
-    doing = (f"started, {len(run.parts)} parts" if state.started or state.outcome
-             else "waits for its turn, behind another run")
+    doing = f"started, {count(len(run.parts), 'part')}" if state.started or state.outcome else _waits(system)
     return Picture(f"{run.run_id}: {doing}", works, state.outcome)
+
+
+def _waits(system: System) -> str:
+    """Why a run has not started."""
+    held = system.leases.look(LEASE)
+    live = held is not None and held.live(system.clock())
+    return f"waits until {held.beat.holder} has ended" if held and live else "about to start"
 
 
 def follow(system: System, run_id: str, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[Picture]:
