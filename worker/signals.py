@@ -9,6 +9,7 @@ import sentry_sdk
 from celery.signals import beat_init, celeryd_init
 from sentry_sdk.integrations.celery import CeleryIntegration
 
+from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
 from worker.memory import give_back
@@ -20,7 +21,10 @@ def connect(settings: Settings) -> None:
     """Refuse a broker that is backed up, keep files from others, and report errors where that is set."""
 
     def starting(**_signal: Any) -> None:
-        refuse_shared_redis(settings)
+        try:
+            refuse_shared_redis(settings)
+        except SettingsError as exc:
+            raise SystemExit(str(exc)) from exc  # Celery only logs a handler's error, and would start
         give_back()  # before the pool forks: its children inherit it
         os.umask(_FOLDERS_0750_FILES_0640)
         report_errors(settings)
