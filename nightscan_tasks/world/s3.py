@@ -60,6 +60,7 @@ class S3Server:
                 # Relative, since a socket's path may not be long; the server runs in its folder.
                 "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock",
                 "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+                "-s3.autoCreateBucket=false",  # a mistyped bucket is an error, as it is everywhere
                 "-volume.preStopSeconds=0"]
 
     def environ(self) -> Mapping[str, str]:
