@@ -50,7 +50,7 @@ def typed() -> Callable[..., Ran]:
 
     def run(*words: str, env: Mapping[str, str], program: tuple[str, ...] = ("nightscan_tasks.cli",)) -> Ran:
         done = subprocess.run([sys.executable, "-m", *program, *words], capture_output=True, text=True,
-                              check=False, env=_environ(env), timeout=120)
+                              check=False, env=_environ(env), timeout=300)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run

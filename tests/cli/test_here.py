@@ -13,10 +13,19 @@ Here = Callable[..., Result]
 
 
 @pytest.fixture
-def saved(here: Here, sampled_environ: dict[str, str]) -> dict[str, Any]:
+def filled(environ: dict[str, str]) -> dict[str, str]:
+    """An application with one table and one upload."""
+    with psycopg.connect(environ["NIGHTSCAN_DATABASE_URI"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE user_session AS SELECT generate_series(1, 5000) AS id")
+    Path(environ["NIGHTSCAN_ROOT"], "uploads", "owl.wav").write_bytes(b"RIFF" * 1000)
+    return environ
+
+
+@pytest.fixture
+def saved(here: Here, filled: dict[str, str]) -> dict[str, Any]:
     """A manual set of database and user data, taken in this process: what was told of it."""
     result = here("backup", "manual", "--component", "database", "--component", "user_data", "--local",
-                  "--tag", "v1.2.3", "--json", env=sampled_environ)
+                  "--tag", "v1.2.3", "--json", env=filled)
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -117,8 +126,8 @@ def test_a_restore_tells_what_is_back_and_where_the_old_state_is(here: Here, sav
 
 
 def test_a_store_that_is_not_there_degrades_a_backup_and_is_named(here: Here,
-                                                                  sampled_environ: dict[str, str]) -> None:
-    lost = {**sampled_environ, "AWS_BACKUP_BUCKET": "no-such-bucket-1", "NIGHTSCAN_RETRIES": "0"}
+                                                                  filled: dict[str, str]) -> None:
+    lost = {**filled, "AWS_BACKUP_BUCKET": "no-such-bucket-1", "NIGHTSCAN_RETRIES": "0"}
     result = here("backup", "manual", "--component", "database", "--local", env=lost)
     assert result.exit_code == 3, result.output
     said = " ".join(result.stdout.split())
@@ -130,8 +139,8 @@ def test_a_store_that_is_not_there_degrades_a_backup_and_is_named(here: Here,
     assert "offsite: s3://no-such-bucket-1/nightscan (could not be read)" in listed.stdout
 
 
-def test_a_component_that_fails_is_told_with_its_reason(here: Here, sampled_environ: dict[str, str]) -> None:
-    wrong = {**sampled_environ, "NIGHTSCAN_DATABASE_URI": sampled_environ["NIGHTSCAN_DATABASE_URI"].replace(
+def test_a_component_that_fails_is_told_with_its_reason(here: Here, filled: dict[str, str]) -> None:
+    wrong = {**filled, "NIGHTSCAN_DATABASE_URI": filled["NIGHTSCAN_DATABASE_URI"].replace(
         "nightscan:", "nightscan:wrong", 1)}
     result = here("backup", "manual", "--component", "database", "--component", "source_code", "--local",
                   env=wrong)
@@ -146,8 +155,8 @@ def test_a_component_that_fails_is_told_with_its_reason(here: Here, sampled_envi
 
 
 def test_what_is_not_encrypted_is_said_by_everything_that_shows_it(here: Here,
-                                                                  sampled_environ: dict[str, str]) -> None:
-    bare = {**sampled_environ, "NIGHTSCAN_GPG_RECIPIENT": ""}
+                                                                  filled: dict[str, str]) -> None:
+    bare = {**filled, "NIGHTSCAN_GPG_RECIPIENT": ""}
     result = here("backup", "manual", "--component", "source_code", "--local", env=bare)
     assert result.exit_code == 0
     assert "not encrypted" in result.stdout

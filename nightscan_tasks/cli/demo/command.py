@@ -20,7 +20,7 @@ from nightscan_tasks.cli.demo import proof
 from nightscan_tasks.cli.demo.play import Live, Play, look, prove
 from nightscan_tasks.cli.demo.proof import Proof
 from nightscan_tasks.cli.session import Exit, Session, json_command
-from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.errors import NightscanError, WorldError
 from nightscan_tasks.system import utc_now
 from nightscan_tasks.wording import duration, size
 from nightscan_tasks.world.world import World
@@ -34,8 +34,10 @@ _KILLED = (signal.SIGTERM, signal.SIGHUP)
 @json_command(name="demo", short_help="back up such a world, destroy it, put it back, and compare")
 @click.option("--size", "sample_bytes", type=SIZE, default="200MB", show_default=True,
               help="How much data the world holds.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where the world lives: a new or empty folder. Without it, one below /tmp.")
 @click.option("--keep", is_flag=True, help="Leave the world up, and say how to use it.")
-def command(session: Session, sample_bytes: int, *, keep: bool) -> None:
+def command(session: Session, sample_bytes: int, folder: Path | None, *, keep: bool) -> None:
     """Show the whole of it on a NightScan of its own, which is removed afterwards.
 
     Starts PostgreSQL, two Redis, S3 and workers on loopback, fills them, takes a backup, drops
@@ -47,7 +49,7 @@ def command(session: Session, sample_bytes: int, *, keep: bool) -> None:
     def tell(line: str) -> None:
         click.echo(line, err=session.as_json)
 
-    with _world(sample_bytes, tell, keep=keep) as world:
+    with _world(folder or _somewhere(), sample_bytes, tell, keep=keep) as world:
         play = Play(world, tell, session.as_json, began)
         before, found = perform(play)
         play.title("The proof")
@@ -74,10 +76,9 @@ def perform(play: Play, *, meddle: Callable[[World], None] = lambda _world: None
 
 
 @contextmanager
-def _world(sample_bytes: int, tell: Callable[[str], None], *, keep: bool) -> Iterator[World]:
+def _world(folder: Path, sample_bytes: int, tell: Callable[[str], None], *, keep: bool) -> Iterator[World]:
     """A filled world in a folder of its own; gone at the end, also after Ctrl-C or a kill."""
-    base = _SHORT if os.access(_SHORT, os.W_OK) else Path(tempfile.gettempdir())
-    folder = base / f"nightscan-demo-{secrets.token_hex(4)}"
+    _refuse_foreign(folder)
     with _killed_gently():
         try:
             tell(f"== A NightScan on loopback, with about {size(sample_bytes)} of data, in {folder}")
@@ -94,6 +95,18 @@ def _world(sample_bytes: int, tell: Callable[[str], None], *, keep: bool) -> Ite
             else:
                 tell("Removing the world.")
                 World.down(folder, purge=True)
+
+
+def _somewhere() -> Path:
+    base = _SHORT if os.access(_SHORT, os.W_OK) else Path(tempfile.gettempdir())
+    return base / f"nightscan-demo-{secrets.token_hex(4)}"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A demo removes its world: so it takes no folder that holds anything, not even another world."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WorldError(f"{folder} is not empty: nothing was touched; give the demo a new or an empty "
+                         f"folder")
 
 
 @contextmanager
