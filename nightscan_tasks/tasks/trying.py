@@ -11,6 +11,7 @@ from celery import Task
 from nightscan_tasks.errors import Busy, LeaseLost, NightscanError
 from nightscan_tasks.model import Json
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import size
 
 T = TypeVar("T")
 
@@ -63,13 +64,5 @@ def show(task: Task) -> Callable[[dict[str, Json]], None]:
 
 def sentence(progress: dict[str, Any]) -> str:
     """One progress report in words: `reading 412 MB of about 1.6 GB, 120 MB/s`."""
-    done, total, rate = (_size(float(progress[key])) for key in ("bytes", "of_bytes", "bytes_per_second"))
+    done, total, rate = (size(float(progress[key])) for key in ("bytes", "of_bytes", "bytes_per_second"))
     return f"{progress['phase']} {done} of about {total}, {rate}/s"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - decimal units
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
