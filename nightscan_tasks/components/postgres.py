@@ -29,8 +29,9 @@ _AWAY = ("connection refused", "timeout expired", "timed out", "no such file or 
          "connection is lost", "connection is closed", "starting up", "shutting down",
          "in recovery mode", "not yet accepting connections", "too many clients",
          "too many connections", "remaining connection slots")
-_LATER = ("lock timeout", "statement timeout", "could not obtain lock", "concurrently dropped", "deadlock detected",
-          "concurrently deleted", "tuple concurrently updated")
+# pg_dump waits for locks with a statement timeout.
+_LATER = ("lock timeout", "statement timeout", "could not obtain lock", "concurrently dropped",
+          "deadlock detected", "concurrently deleted", "tuple concurrently updated")
 _REMEDIES = {
     "password": "check the password in NIGHTSCAN_DATABASE_URI or NIGHTSCAN_DB_PASSWORD",
     "pg_hba": "add a line for this host and user to the server's pg_hba.conf",

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,7 +166,11 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
     link, _ = listener.accept()
     with link:
         link.settimeout(_LOAD_SECONDS)
-        yield link
+        try:
+            yield link
+        finally:
+            with suppress(OSError):  # whoever still reads from it holds it open
+                link.shutdown(socket.SHUT_RDWR)
 
 
 def _execute(client: Client, commands: Iterable[list[bytes]]) -> None:

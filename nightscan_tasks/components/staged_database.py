@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from nightscan_tasks import programs
 from nightscan_tasks.components.postgres import Connection, connect, environment, explain, where
-from nightscan_tasks.errors import NightscanError, ProcessFailed, RestoreRefused
+from nightscan_tasks.errors import ProcessFailed, RestoreRefused, SourceRefused
 from nightscan_tasks.model import Buffer, Json
 from nightscan_tasks.process import Program
 
@@ -45,19 +45,17 @@ class Swapped:
 @contextmanager
 def maintenance(dsn: SecretStr) -> Iterator[Connection]:
     """A connection to a database of the same server that is not the target."""
-    names = [name for name in ("postgres", "template1") if name != target_name(dsn)]
-    for name in names[:-1]:
-        try:
-            connection = connect(dsn, database=name)
-        except NightscanError as exc:
-            if "does not exist" not in str(exc):
-                raise
-        else:
-            break
-    else:
-        connection = connect(dsn, database=names[-1])
-    with connection:
+    with _first(dsn, [name for name in ("postgres", "template1") if name != target_name(dsn)]
+                ) as connection:
         yield connection
+
+
+def _first(dsn: SecretStr, names: list[str]) -> Connection:
+    """A connection to the first of the databases that lets us in."""
+    for name in names[:-1]:
+        with suppress(SourceRefused):
+            return connect(dsn, database=name)
+    return connect(dsn, database=names[-1])
 
 
 def target_name(dsn: SecretStr) -> str:
@@ -184,7 +182,7 @@ def load(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretStr, name:
         with Program(argv, env=env, stdin=True) as program:
             try:
                 for chunk in _for_server(chunks, version):
-                    _write(program, chunk)
+                    program.write([chunk])
                 program.stdin.close()
             except BrokenPipeError:
                 pass  # its exit status says more than the broken pipe does
@@ -195,12 +193,6 @@ def load(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretStr, name:
             raise reason from exc
         raise RestoreRefused(f"the dump cannot be loaded; the live database was not touched: {exc}"
                              ) from exc
-
-
-def _write(program: Program, chunk: Buffer) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[program.stdin.write(rest):]
 
 
 def _for_server(chunks: Iterable[Buffer], version: int) -> Iterator[Buffer]:

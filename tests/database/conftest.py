@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
+import select
 import signal
 import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,65 +18,50 @@ import pytest
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from nightscan_tasks import programs
 from nightscan_tasks.components.base import Dump, Shared
 from nightscan_tasks.components.database import Database
+from nightscan_tasks.errors import ProcessFailed
 from nightscan_tasks.model import Report
+from nightscan_tasks.process import Program
 from nightscan_tasks.settings import Settings
+from nightscan_tasks.world.postgres import Postgres
 
 PASSWORD = "p@ss:/w ord%'\"\\é#?"
-NOBODY = 65534
-SERVER_OPTIONS = ("fsync=off", "shared_buffers=32MB", "max_connections=40", "autovacuum=off",
-                  "log_min_messages=fatal", "wal_level=minimal", "max_wal_senders=0")
 
 
 class Server:
-    """A PostgreSQL below one folder, in the foreground, as an unprivileged user where we are root."""
+    """A PostgreSQL below one folder, in the foreground, that can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "data"
+        self.folder = folder / "data"  # where the server may make its socket
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        password = folder / "password"
-        password.write_text(PASSWORD)
-        self._user = NOBODY if os.geteuid() == 0 else None
-        if self._user:
-            for path in (folder, password):
-                os.chown(path, NOBODY, NOBODY)
-        initdb = programs.find("initdb", at_least=(18,))
-        subprocess.run([initdb.path, "-D", self.data, "-U", "postgres", f"--pwfile={password}",
-                        "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"],
-                       check=True, stdout=subprocess.DEVNULL, **self._as_user())
-
-    def _as_user(self) -> dict[str, object]:
-        if self._user is None:
-            return {}
-        return {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": self.folder}
+        self._postgres = Postgres(folder, superuser_password=PASSWORD, role_password="")
+        self._postgres.prepare()
+        self.program: Program | None = None
 
     def start(self) -> None:
-        postgres = programs.find("postgres", at_least=(18,))
-        options = [f"port={self.port}", "listen_addresses=127.0.0.1",
-                   f"unix_socket_directories={self.folder}", *SERVER_OPTIONS]
-        self.process = subprocess.Popen(
-            [postgres.path, "-D", self.data, *(f"--{option}" for option in options)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            **self._as_user())
+        options = [f"--unix_socket_directories={self.folder}", "--autovacuum=off",
+                   "--log_min_messages=panic"]
+        self.program = Program([*self._postgres.argv({"postgres": self.port}), *options],
+                               cwd=self.folder)
         while True:
             try:
                 self.connect().close()
             except psycopg.OperationalError:
-                with pytest.raises(subprocess.TimeoutExpired):  # it still runs: ask again
-                    self.process.wait(0.05)
+                # Nothing comes until it ends, so that is a short pause, or the end.
+                if select.select([self.program.stdout], [], [], 0.05)[0]:
+                    self.program.finish()
             else:
                 return
 
     def kill(self) -> None:
         """End the server at once, without a shutdown, and every process of it."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait()
-            self.process = None
+        if self.program is not None:
+            os.kill(self.program.pid, signal.SIGQUIT)
+            with contextlib.suppress(ProcessFailed):
+                self.program.finish()
+            self.program.stop()
+            self.program = None
 
     def uri(self, database: str = "postgres", *, user: str = "postgres",
             password: str = PASSWORD) -> SecretStr:
@@ -147,34 +131,52 @@ def drain(dump: Dump) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Server]:
-    # Not below tmp_path: that is closed to the unprivileged user, and too long for a socket's name.
-    folder = Path(tempfile.mkdtemp(prefix="nightscan-pg-"))
-    server = Server(folder)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("pg"))
     try:
         server.start()
         yield server
     finally:
         server.kill()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
 def scratch(cluster: Server) -> Iterator[Scratch]:
+    """An empty database; gone afterwards, with all that the test made beside it."""
+    with made(cluster) as database:
+        yield database
+    with cluster.connect() as connection:
+        drop(connection, [name for (name,) in connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, 'nightscan_') "
+            "AND datname <> 'nightscan'")])
+        for (role,) in connection.execute(
+                "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname LIKE 'test%'").fetchall():
+            connection.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.fixture(scope="module")
+def typed(cluster: Server) -> Iterator[Scratch]:
+    """A database with types of its own, for tests that remove what they put into it."""
+    with made(cluster) as database:
+        database.run("CREATE TYPE mood AS ENUM ('sad', 'happy')", "CREATE TYPE pair AS (a int, b text)",
+                     "CREATE DOMAIN email AS text", "CREATE TABLE a (x int)", "CREATE TABLE b (x int)",
+                     "CREATE EXTENSION citext", "CREATE EXTENSION ltree",
+                     "CREATE TABLE same AS SELECT 1 AS x")
+        yield database
+
+
+@contextlib.contextmanager
+def made(cluster: Server) -> Iterator[Scratch]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     with cluster.connect() as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-    yield Scratch(cluster, name)
-    with cluster.connect() as connection:
-        drop(connection, [name for (name,) in connection.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%' OR "
-            "datname LIKE 'nightscan\\_%'")])
-        roles = [role for (role,) in connection.execute(
-            "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname LIKE 'test%'")]
-        for role in roles:
-            connection.execute(f"DROP ROLE {role}".encode())
+    try:
+        yield Scratch(cluster, name)
+    finally:
+        with cluster.connect() as connection:
+            drop(connection, [name])
 
 
 def drop(connection: psycopg.Connection[TupleRow], names: Sequence[str]) -> None:
     for name in names:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,18 +14,18 @@ from nightscan_tasks.components.database_fingerprint import (
 )
 from nightscan_tasks.components.database_restore import DatabaseRestored, restore_database
 from nightscan_tasks.components.staged_database import staged_name
-from nightscan_tasks.errors import DigestMismatch, NightscanError, RestoreRefused
+from nightscan_tasks.errors import DigestMismatch, RestoreRefused
 
 RICH = (
     "CREATE EXTENSION citext",
     """CREATE TABLE "user" (id serial PRIMARY KEY, name text NOT NULL, mail citext)""",
-    "CREATE TABLE prediction (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), filename text, "
+    ("CREATE TABLE prediction (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), filename text, "
     """user_id int REFERENCES "user", seen timestamptz DEFAULT now(), extra jsonb, raw json, """
     "place point, upper_name text GENERATED ALWAYS AS (upper(filename)) STORED, "
-    "size bigint, double_size bigint GENERATED ALWAYS AS (size * 2) VIRTUAL)",
+    "size bigint, double_size bigint GENERATED ALWAYS AS (size * 2) VIRTUAL)"),
     """INSERT INTO "user" (name, mail) SELECT 'u' || g, 'U' || g FROM generate_series(1, 50) g""",
-    "INSERT INTO prediction (filename, user_id, extra, raw, place, size) SELECT 'é' || g || '.wav', "
-    "g, '{\"a\": 1}', '{\"b\":  2}', point(g, g), g FROM generate_series(1, 50) g",
+    ("INSERT INTO prediction (filename, user_id, extra, raw, place, size) SELECT 'é' || g || '.wav', "
+    "g, '{\"a\": 1}', '{\"b\":  2}', point(g, g), g FROM generate_series(1, 50) g"),
     "CREATE TABLE p (d date, x int) PARTITION BY RANGE (d)",
     "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
     "CREATE TABLE p2 PARTITION OF p DEFAULT", "CREATE INDEX ON p (x)",
@@ -37,7 +36,7 @@ RICH = (
     "CREATE TYPE mood AS ENUM ('sad', 'happy')", "CREATE TABLE moods (m mood, n mood[])",
     "INSERT INTO moods VALUES ('sad', '{happy,sad}')", "CREATE TABLE nothing ()",
     "SELECT lo_from_bytea(0, '\\x00ff')",
-    "CREATE TABLE weird (\"a b\" text, \"t\" int)",
+    'CREATE TABLE weird ("a b" text, "t" int)',
     "INSERT INTO weird VALUES (E'tab\\t newline\\n \\\\. quote'' ', 1), (NULL, NULL)",
     "ALTER TABLE weird ENABLE ROW LEVEL SECURITY", "CREATE POLICY pol ON weird USING (false)",
 )
@@ -69,7 +68,7 @@ def no_staged(scratch: Any) -> bool:
 def test_everything_comes_back_and_the_old_database_is_kept(scratch: Any) -> None:
     scratch.run(*RICH)
     streams, expected = save(scratch)
-    scratch.run('DELETE FROM prediction', "DROP TABLE moods", "CREATE TABLE new_since (x int)")
+    scratch.run("DELETE FROM prediction", "DROP TABLE moods", "CREATE TABLE new_since (x int)")
     done = put_back(scratch, streams, expected)
     with scratch.connect() as connection:
         found = fingerprint_database(connection, content=True)
@@ -256,10 +255,3 @@ def test_any_run_id_names_a_staged_database(scratch: Any, run_id: str) -> None:
     streams, expected = save(scratch)
     put_back(scratch, streams, expected, keep_old=False, run_id=run_id)
     assert no_staged(scratch)
-
-
-def test_errors_survive_pickling(scratch: Any, tmp_path: Path) -> None:
-    import pickle
-    with pytest.raises(NightscanError) as caught:
-        put_back(scratch, {"database.sql": b"nonsense;"}, {})
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

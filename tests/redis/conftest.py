@@ -44,7 +44,7 @@ class Server:
         configuration = self.folder / "conf"
         configuration.write_text(
             f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.folder}/socket\n"
-            f"dir {self.folder}\nlogfile {self.folder}/log\nsave \"\"\n"
+            f'dir {self.folder}\nlogfile {self.folder}/log\nsave ""\n'
             "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
             f'requirepass "{PASSWORD.replace(chr(34), chr(92) + chr(34))}"\n')
         self.program = Program([str(self.tool.path), str(configuration)])
@@ -81,7 +81,7 @@ class Server:
 
     def empty(self) -> None:
         self.run(("FLUSHALL",), ("CONFIG", "SET", "repl-diskless-sync", "yes"),
-                 ("CONFIG", "RESETSTAT",))
+                 ("CONFIG", "RESETSTAT"))
         if self.tool.version >= (7,):
             self.run(("FUNCTION", "FLUSH"))
         for line in self.run(("ACL", "LIST"))[0]:

@@ -16,6 +16,8 @@ from nightscan_tasks.components.keys import END_MARK, parse_commands
 from nightscan_tasks.components.rdb import Replication, replicate
 from nightscan_tasks.errors import DumpIncomplete, NightscanError, SourceRefused, SourceUnavailable
 
+LIBRARY = "#!lua name=lib\nserver.register_function('f', function() return 1 end)"
+
 
 def saver(server: Any, *, denied: str = "+@all -sync -psync -replconf") -> str:
     """A user who may do all but replicate; its URL."""
@@ -80,8 +82,7 @@ def test_it_finds_the_databases_where_info_is_forbidden_too(server: Any) -> None
 
 
 def test_functions_are_counted_and_saved(valkey: Any) -> None:
-    valkey.run(("FUNCTION", "LOAD", "#!lua name=lib\nserver.register_function('f', function() "
-                                    "return 1 end)"))
+    valkey.run(("FUNCTION", "LOAD", LIBRARY))
     assert valkey.dump()[1].fingerprint["functions"] == 1
     streams, _ = valkey.dump(REDIS_URL=saver(valkey))
     assert next(parse_commands([streams["redis.resp"]]))[:2] == [b"FUNCTION", b"RESTORE"]
@@ -144,7 +145,7 @@ def test_a_server_that_dies_in_mid_stream_is_worth_another_try(mortal: Any) -> N
         chunks = next(dump.streams()).chunks
         next(chunks)
         mortal.kill()
-        with pytest.raises(SourceUnavailable, match="before the RDB was whole|reset"):
+        with pytest.raises(SourceUnavailable, match=r"before the RDB was whole|reset"):
             list(chunks)
 
 
