@@ -15,6 +15,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from nightscan_tasks.errors import ManifestInvalid
 
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"\\')
+_PLAIN_BYTES = _PLAIN.encode()
 
 
 class Kind(StrEnum):
@@ -56,6 +57,8 @@ class Indexed(NamedTuple):
 
 def quoted(name: bytes) -> str:
     """A name of any bytes as printable ASCII."""
+    if not name.translate(None, _PLAIN_BYTES):  # nearly every name
+        return name.decode()
     return quote_from_bytes(name, safe=_PLAIN)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,18 @@ class Exclusion:
 
     patterns: tuple[bytes, ...] = ()
 
+    @cached_property
+    def _names(self) -> re.Pattern[bytes]:
+        return _any(pattern for pattern in self.patterns if b"/" not in pattern)
+
+    @cached_property
+    def _folder_names(self) -> re.Pattern[bytes]:
+        return _any(bare for pattern in self.patterns if b"/" not in (bare := pattern.rstrip(b"/")))
+
+    @cached_property
+    def _paths(self) -> tuple[bytes, ...]:
+        return tuple(pattern for pattern in self.patterns if b"/" in pattern.rstrip(b"/"))
+
     @classmethod
     def of(cls, patterns: Iterable[str]) -> Exclusion:
         """From patterns as settings hold them."""
@@ -25,14 +39,20 @@ class Exclusion:
 
     def matches(self, path: bytes, *, folder: bool) -> bool:
         """Whether this path, relative to the root, is left out; what is in it then is too."""
-        return any(_matches(path, pattern, folder=folder) for pattern in self.patterns)
+        names = self._folder_names if folder else self._names
+        return (names.match(path.rpartition(b"/")[2]) is not None
+                or any(_matches(path, pattern, folder=folder) for pattern in self._paths))
+
+
+def _any(patterns: Iterable[bytes]) -> re.Pattern[bytes]:
+    """One expression for many shell patterns: a name is looked at once, not once for each."""
+    # Bytes as text and back, one character for each, as fnmatch itself does it.
+    translated = [translate(pattern.decode("latin-1")) for pattern in patterns]
+    return re.compile(("|".join(translated) or "(?!)").encode("latin-1"))
 
 
 def _matches(path: bytes, pattern: bytes, *, folder: bool) -> bool:
     if pattern.endswith(b"/") and not folder:
         return False
-    bare = pattern.rstrip(b"/")
-    if b"/" not in bare:
-        return fnmatchcase(path.rpartition(b"/")[2], bare)
-    steps, names = bare.strip(b"/").split(b"/"), path.split(b"/")
+    steps, names = pattern.strip(b"/").split(b"/"), path.split(b"/")
     return len(steps) == len(names) and all(map(fnmatchcase, names, steps))

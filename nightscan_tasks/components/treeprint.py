@@ -39,9 +39,10 @@ class Fingerprint:
         count = _COUNTS[entry.kind]
         setattr(self, count, getattr(self, count) + 1)
         kind, content = entry.kind, entry.target
-        if kind in {Kind.FILE, Kind.HARD_LINK}:
+        if kind is Kind.FILE:
+            self.content_bytes += entry.content_bytes
+        if kind is Kind.FILE or kind is Kind.HARD_LINK:
             kind, content = Kind.FILE, sha256.encode()
-            self.content_bytes += entry.content_bytes if entry.kind is Kind.FILE else 0
         # No name and no target holds a NUL byte.
         facts = b"%s\0%o\0%d\0%s\0%s" % (
             kind.encode(), entry.mode, entry.mtime_ns, content, entry.path)
