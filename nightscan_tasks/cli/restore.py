@@ -22,11 +22,11 @@ from nightscan_tasks.system import PRIMARY
 from nightscan_tasks.wording import duration, rate, size
 
 FULL = "full"
-WHAT = Word("what", (FULL, *COMPONENTS))
+WHAT = Word("component", (FULL, *COMPONENTS))
 
 
 @json_command(name="restore", short_help="put a set back")
-@click.argument("what", type=WHAT)
+@click.argument("what", type=WHAT, metavar="WHAT")
 @click.option("--set", "set_id", type=SET_ID, metavar="ID", help="This set.")
 @click.option("--tier", type=TIER, help="The newest complete set of this tier …")
 @click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest.")

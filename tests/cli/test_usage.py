@@ -33,7 +33,7 @@ def test_the_version_is_told(here: Here) -> None:
     (["backup", "daily", "--full"], "--full belongs to pre_deploy"),
     (["backup", "daily", "--component", "redis"], "--component belongs to manual"),
     (["backup", "weekly", "--tag", "v1"], "--tag belongs to pre_deploy and manual"),
-    (["restore", "everything"], "there is no what everything"),
+    (["restore", "everything"], "there is no component everything; there are: full, database"),
     (["restore", "system-config"], "name a folder with --target-root"),
     (["restore", "full", "--set", "daily/2026"], "expected for example daily/20261123T020000Z"),
     (["restore", "full", "--set", "daily/20261123T020000Z", "--tier", "daily"], "not both"),
