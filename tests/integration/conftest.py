@@ -171,6 +171,8 @@ def client(environ: Mapping[str, str]) -> Celery:
 
     app = Celery("client", set_as_current=False)
     app.conf.update(configuration.configure(load(environ)))
+    # Pools are shared by all applications of one broker: with an option of its own it can close its own.
+    app.conf.broker_transport_options["client"] = secrets.token_hex(4)
     return app
 
 

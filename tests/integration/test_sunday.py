@@ -122,16 +122,24 @@ def _look(night: Night) -> None:
     """Everything that lies in the broker, and every command line of the moment."""
     for name in ("NIGHTSCAN_BROKER_URL", "NIGHTSCAN_RESULT_BACKEND"):
         with redis.Redis.from_url(night.world.environ()[name]) as server:
-            readers: dict[bytes, Callable[[bytes], list[Any]]] = {
-                b"string": lambda key, server=server: [server.get(key) or b""],
-                b"list": lambda key, server=server: server.lrange(key, 0, -1), b"hash": server.hvals}
             for key in server.keys("*"):
-                night.messages += readers.get(server.type(key), lambda _key: [])(key)
+                night.messages += _values(server, key)
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             night.commands.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue
+
+
+def _values(server: Any, key: bytes) -> list[bytes]:
+    match server.type(key):
+        case b"string":
+            return [server.get(key) or b""]
+        case b"list":
+            return list(server.lrange(key, 0, -1))
+        case b"hash":
+            return list(server.hvals(key))
+    return []
 
 
 @pytest.mark.parametrize("tier", TIERS)
