@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +48,7 @@ class Night:
     progress: list[dict[str, Any]] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
     commands: set[str] = field(default_factory=set)
+    shown: dict[str, Any] = field(default_factory=dict)
 
     def run(self, tier: str) -> Run:
         found: Run = self.crew.system.ledger.opened(self.answers[tier]["run_id"])
@@ -60,7 +63,8 @@ def night(celery_world: World, crews: Callable[..., Any], until: Any, held: Any,
     crew, url = night.crew, world.environ()["NIGHTSCAN_RESULT_BACKEND"]
     until(lambda: not crew.system.ledger.open_runs(now=crew.system.clock()), "other runs to end",
           meanwhile=crew.tend)
-    with redis.Redis.from_url(url) as results, results.pubsub() as channel:
+    with redis.Redis.from_url(url) as results, results.pubsub() as channel, \
+            ExitStack() as slow:
         channel.psubscribe("celery-task-meta-*")
         with held(world.environ()["NIGHTSCAN_DATABASE_URI"]) as waits:
             first = _call(world, "nightscan.backup_daily")
@@ -68,6 +72,9 @@ def night(celery_world: World, crews: Callable[..., Any], until: Any, held: Any,
             until(waits, "the first run to dump")
             night.joined = crew.answer(crew.send("backup_daily"))
             _look(night)
+            slow.enter_context(_slowed(world))
+        night.shown = until(lambda: _in_progress(world, "nightscan.dump_redis"), "Flower to show progress")
+        slow.close()
         for tier in TIERS:
             night.answers[tier] = crew.answer(ids[tier])
             night.outcomes[tier] = crew.outcome(night.answers[tier]["run_id"])
@@ -108,6 +115,23 @@ def _flower(world: World) -> dict[str, dict[str, Any]]:
     with opener.open(request, timeout=20) as answer:
         tasks: dict[str, dict[str, Any]] = json.load(answer)
     return tasks
+
+
+def _in_progress(world: World, name: str) -> dict[str, Any] | None:
+    return next((task for task in _flower(world).values()
+                 if task["name"] == name and task["state"] == "PROGRESS"), None)
+
+
+@contextmanager
+def _slowed(world: World) -> Iterator[None]:
+    """A Redis that hands its keys out slowly, and in the end cuts off whoever reads them."""
+    with redis.Redis.from_url(world.environ()["REDIS_URL"]) as server:
+        server.config_set("rdb-key-save-delay", 20_000)  # microseconds
+        try:
+            yield
+        finally:
+            server.config_set("rdb-key-save-delay", 0)
+            server.client_kill_filter(_type="replica")
 
 
 def _heard(channel: Any) -> list[dict[str, Any]]:
@@ -189,6 +213,14 @@ def test_progress_is_told_while_bytes_move(night: Night) -> None:
     for meta in night.progress:
         assert {"phase", "bytes", "of_bytes", "bytes_per_second"} <= set(meta["result"])
         assert meta["result"]["bytes"] <= meta["result"]["of_bytes"]
+
+
+def test_flower_shows_how_far_a_task_is_and_a_cut_connection_is_only_another_try(night: Night) -> None:
+    assert re.fullmatch(r"'?reading [\d.]+ [kM]?B of about [\d.]+ [kM]?B, [\d.]+ [kM]?B/s'?",
+                        night.shown["result"])
+    again = night.tasks[night.shown["uuid"]]
+    assert again["state"] == "SUCCESS"
+    assert int(again["retries"]) == 1
 
 
 def test_results_are_small_json(night: Night) -> None:
