@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,10 +111,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Iterator[Callable[[str], Server]]:
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
     """Start a server of that flavour; it ends with the tests."""
-    # Not below tmp_path, which can be too long for a socket's name.
-    folder = Path(tempfile.mkdtemp(prefix="nightscan-redis-"))
+    folder = tmp_path_factory.mktemp("r")  # short, as a socket's path has little room
     started: list[Server] = []
 
     def start(name: str) -> Server:
@@ -132,7 +129,6 @@ def start_server() -> Iterator[Callable[[str], Server]]:
     finally:
         for server in started:
             server.kill()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
