@@ -27,6 +27,7 @@ from datetime import timedelta
 import beat_schedule
 from worker.app import app
 
+app.conf.task_publish_retry_policy = {"max_retries": 0}  # so that only the entry's own patience counts
 app.conf.beat_schedule = {"daily": {**beat_schedule.schedule()["daily"], "schedule": timedelta(seconds=1)}}
 """
 
