@@ -27,6 +27,7 @@ from nightscan_tasks.model import Json
 from nightscan_tasks.stores.base import Store
 
 PREFIX = "leases"
+_BEAT_SECONDS = 5  # at the latest: a heartbeat is also what `nightscan status` shows
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Leases:
         lost: list[LeaseLost] = []
 
         def beat() -> None:
-            while not ended.wait(self.seconds / 6):
+            while not ended.wait(min(self.seconds / 6, _BEAT_SECONDS)):
                 for each in held:
                     try:
                         self.renew(each, progress())

@@ -25,7 +25,8 @@ def advance(system: System, run: Run) -> dict[str, Json]:
         backup.start(system, run)
     except Busy as exc:
         return {"state": "waiting", "why": str(exc)}
-    # Recorded first: whoever dies in between is followed by `tend`, and work that comes twice is harmless.
-    system.ledger.send(run.run_id, Sent(system.clock(), 1))
     canvas(run).apply_async()
+    # Recorded afterwards: what was not sent, for want of a broker, is soon sent by `tend`; and whoever dies
+    # in between has it sent twice, which is harmless.
+    system.ledger.send(run.run_id, Sent(system.clock(), 1))
     return {"state": "started"}
