@@ -113,6 +113,18 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_does(
     crew.hire("fast", "fast")
 
 
+def test_a_verification_whose_store_is_away_is_only_put_off(
+        crews: Callable[..., Any], site: dict[str, str], until: Until, tmp_path: Path) -> None:
+    url = site["NIGHTSCAN_BROKER_URL"].rpartition("/")[0]
+    away = crews(tmp_path / "away", {
+        **site, "NIGHTSCAN_BROKER_URL": f"{url}/8", "NIGHTSCAN_RESULT_BACKEND": f"{url}/9",
+        "AWS_BACKUP_BUCKET": "some-bucket", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    away.hire("away", "heavy")
+    asked = away.send("verify", "daily/20261123T020000Z", "offsite")
+    until(lambda: away.state(asked) in {"RETRY", "FAILURE"}, "the store to be missed")
+    assert away.state(asked) == "RETRY"
+
+
 def test_a_run_that_nobody_can_finish_is_reported_and_says_what_is_missing(
         crews: Callable[..., Any], site: dict[str, str], tmp_path: Path) -> None:
     url = site["NIGHTSCAN_BROKER_URL"].rpartition("/")[0]
