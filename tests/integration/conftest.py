@@ -161,8 +161,9 @@ class Crew:
     def close(self) -> None:
         for hand in self.hands.values():
             hand.end()
-        if self._app is not None:
-            dismiss(self._app)
+        app, self._app = self._app, None
+        if app is not None:
+            dismiss(app)
 
 
 def client(environ: Mapping[str, str]) -> Celery:
