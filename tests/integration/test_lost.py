@@ -40,6 +40,11 @@ def sound(crew: Any, run_id: str) -> bool:
     return manifest.complete and not verify_set(catalog, manifest, clock=crew.system.clock).problems
 
 
+def parent(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("PPid:"))
+
+
 def test_a_worker_killed_in_mid_dump_costs_the_run_nothing(
         crew: Any, dsn: str, held: Held, until: Until, dumping: Dumping) -> None:
     with held(dsn) as waits:
@@ -95,6 +100,24 @@ def test_a_message_that_is_delivered_twice_at_once_does_its_work_once(
               and run_id.rpartition("-")[2] in entry.key]
     assert len(stored) == 1
     assert record.objects["database.sql.gz.gpg"] == crew.system.primary.stat(stored[0]).version
+    crew.hands.pop("second").end()
+
+
+def test_a_worker_that_sleeps_longer_than_its_lease_spoils_nothing_when_it_wakes(
+        crew: Any, dsn: str, held: Held, until: Until, dumping: Dumping) -> None:
+    crew.hire("second", "fast")
+    with held(dsn) as waits:
+        run_id = crew.manual("database")
+        until(lambda: waits() and dumping(dsn), "pg_dump to wait")
+        sleeper = parent(dumping(dsn)[0])
+        os.kill(sleeper, signal.SIGSTOP)
+        try:
+            until(lambda: len(dumping(dsn)) > 1, "another to take the work over", meanwhile=crew.tend)
+        finally:
+            os.kill(sleeper, signal.SIGCONT)
+    assert crew.outcome(run_id, tended=True).ending == Ending.GOOD
+    assert crew.system.ledger.state(run_id).failures == {}
+    assert sound(crew, run_id)
     crew.hands.pop("second").end()
 
 
