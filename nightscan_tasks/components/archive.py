@@ -11,13 +11,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle
 from typing import Self
 
 from nightscan_tasks.components import tar
 from nightscan_tasks.components.attributes import Owners, extended
 from nightscan_tasks.components.entry import Entry, Kind
-from nightscan_tasks.components.index import AHEAD, Done, Index, Work
+from nightscan_tasks.components.index import Index
 from nightscan_tasks.components.listing import ROOT, Listed, read_line
 from nightscan_tasks.components.problems import Problems
 from nightscan_tasks.components.sparse import extents_of
@@ -25,7 +24,6 @@ from nightscan_tasks.components.tree import Tree
 from nightscan_tasks.model import Chunks
 
 _BLOCK_BYTES = 1 << 20
-_RING = AHEAD + 3  # the ones that wait for the hash, the one it works on, the reader's, and ours
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 CHANGED = "changed while it was read"
 
@@ -47,30 +45,23 @@ class Archive:
         self._prefix = prefix
         self._before = before or _nothing
         self._owners = Owners()
-        self._work: list[Work] = []
         self._linked: dict[bytes, tuple[int, int, Entry]] = {}
 
     def chunks(self) -> Chunks:
-        """The archive, in blocks of 1 MiB."""
-        ring = cycle([memoryview(bytearray(_BLOCK_BYTES)) for _ in range(_RING)])
-        block, filled, total = next(ring), 0, 0
+        """The archive, in blocks of 1 MiB, all of them in the same buffer."""
+        block, filled, total = memoryview(bytearray(_BLOCK_BYTES)), 0, 0
         for part in self._parts():
             rest: _Content | _Bytes = _Bytes(part) if isinstance(part, bytes) else part
             while rest.left:
-                count = rest.fill(block[filled:], self._work)
+                count = rest.fill(block[filled:])
                 filled += count
                 total += count
                 if filled == _BLOCK_BYTES:
-                    yield self._hashed(block)
-                    block, filled = next(ring), 0
-        yield self._hashed(block[:filled])
+                    yield block
+                    filled = 0
+        if filled:
+            yield block[:filled]
         yield tar.end(total)
-        self._index.finish()
-
-    def _hashed(self, block: memoryview) -> memoryview:
-        self._index.put(self._work)
-        self._work = []
-        return block
 
     def _parts(self) -> Iterator[bytes | _Content]:
         for line in self._lines:
@@ -104,7 +95,7 @@ class Archive:
             return
         entry = self._entry(listed.path, kind, status)._replace(target=target, xattrs=xattrs)
         yield tar.header(entry)
-        self._work.append(Done(entry, counts=counts))
+        self._index.add(entry, counts=counts)
 
     def _linked_or_file(self, listed: Listed) -> Iterator[bytes | _Content]:
         """A further name of a file that is in the archive already, or the file."""
@@ -119,7 +110,7 @@ class Archive:
                 entry = first._replace(path=self._name(listed.path), kind=Kind.HARD_LINK,
                                        target=first.path, xattrs=())
                 yield tar.header(entry)
-                self._work.append(Done(entry, listed.inode))
+                self._index.add(entry, inode=listed.inode)
                 return
             listed = listed._replace(inode=b"")  # another file has this name by now
         yield from self._file(listed)
@@ -148,13 +139,13 @@ class Archive:
             self._linked[listed.inode] = (status.st_dev, status.st_ino, entry)
         holes = extents_of(descriptor, status)
         extents = [(0, status.st_size)] if holes is None else holes
-        content = _Content(descriptor)
+        content = _Content(descriptor, self._index)
         self._before("read", listed.path)
         yield tar.header(entry) if holes is None else tar.sparse_header(entry, extents)
         for offset, length in extents:
-            self._hole(offset - content.position)
+            self._index.hole(offset - content.position)
             yield content.of(offset, length)
-        self._hole(status.st_size - content.position)
+        self._index.hole(status.st_size - content.position)
         yield tar.padding(sum(length for _, length in extents))
         self._settle(listed, entry, content, descriptor)
 
@@ -170,11 +161,7 @@ class Archive:
             problem = CHANGED
             self.problems.note_file(
                 listed.path, f"{CHANGED}: {entry.content_bytes} bytes then, {now.st_size} now")
-        self._work.append(Done(entry, listed.inode, problem))
-
-    def _hole(self, length: int) -> None:
-        if length:
-            self._work.append(length)
+        self._index.add(entry, inode=listed.inode, problem=problem)
 
     def _entry(self, path: bytes, kind: Kind, status: os.stat_result) -> Entry:
         return Entry(self._name(path), kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns,
@@ -215,7 +202,7 @@ class _Bytes:
         self._data = data
         self.left = len(data)
 
-    def fill(self, room: memoryview, _work: list[Work]) -> int:
+    def fill(self, room: memoryview) -> int:
         """Put as much into `room` as fits."""
         count = min(self.left, len(room))
         start = len(self._data) - self.left
@@ -227,8 +214,9 @@ class _Bytes:
 class _Content:
     """Extents of a file on their way into blocks; what cannot be had any more is NUL bytes."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, index: Index) -> None:
         self._descriptor = descriptor
+        self._index = index
         self.position = self.left = 0
         self.cut = False
         self.error: OSError | None = None
@@ -238,15 +226,15 @@ class _Content:
         self.position, self.left = offset, length
         return self
 
-    def fill(self, room: memoryview, work: list[Work]) -> int:
-        """Read as much into `room` as fits, and leave it to be hashed."""
+    def fill(self, room: memoryview) -> int:
+        """Read as much into `room` as fits, and hash it."""
         room = room[:self.left]
         count = 0 if self.cut else self._read(room)
         if not count:
             self.cut = True
             count = len(room)
             room[:] = bytes(count)
-        work.append(room[:count])
+        self._index.content(room[:count])
         self.position += count
         self.left -= count
         return count
