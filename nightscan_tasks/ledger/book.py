@@ -7,123 +7,18 @@ everything loses no run.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from nightscan_tasks import wire
 from nightscan_tasks.errors import AlreadyExists, NotFound
-from nightscan_tasks.model import Failure, PartRecord, Plan, SetId
+from nightscan_tasks.ledger.listings import shared_lines
+from nightscan_tasks.ledger.records import Copied, Outcome, Run, RunState, Sent, Snapshot, Started, Verified
+from nightscan_tasks.model import Failure, PartRecord
 from nightscan_tasks.stores.base import Store
 
 RUNS, OPEN = "runs", "open"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One execution of a workflow, as it was opened. `parts` and `offsites` say what it has to do."""
-
-    run_id: str
-    set_id: SetId
-    plan: Plan
-    parts: tuple[str, ...]
-    archives: int
-    offsites: tuple[str, ...]
-    opened_at: datetime
-    deadline_seconds: int
-    host: str
-    tag: str | None = None
-
-    def component(self, part: str) -> str:
-        """Which component a part belongs to: `user_data.03` is of `user_data`."""
-        return part.partition(".")[0]
-
-
-@dataclass(frozen=True)
-class Started:
-    """When a run got its lease, and the token that fences what it publishes."""
-
-    started_at: datetime
-    token: int
-
-
-@dataclass(frozen=True)
-class Copied:
-    """One part, whole and read back in an offsite store."""
-
-    part: str
-    store: str
-    stored_bytes: int
-    copied_at: datetime
-
-
-@dataclass(frozen=True)
-class Sent:
-    """When the work of a run was last handed to the broker, and for how many times."""
-
-    sent_at: datetime
-    times: int
-
-
-class Ending(StrEnum):
-    """How a run ended."""
-
-    GOOD = "good"
-    DEGRADED = "degraded"      # saved and read back, but not in every store
-    INCOMPLETE = "incomplete"  # some components failed; the others are kept
-    FAILED = "failed"          # nothing that can be restored
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended, and what it saved."""
-
-    run_id: str
-    set_id: SetId
-    ending: Ending
-    settled_at: datetime
-    elapsed_seconds: float
-    plain_bytes: int = 0
-    stored_bytes: int = 0
-    stores: tuple[str, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What reading a set back found, in one store; sound when there are no problems."""
-
-    set_id: SetId
-    store: str
-    verified_at: datetime
-    read_bytes: int
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """That the database's snapshot was taken: files listed from now on are no older than it."""
-
-    taken_at: datetime
-    token: str
-
-
-@dataclass(frozen=True)
-class RunState:
-    """Everything the ledger knows of one run."""
-
-    run: Run
-    started: Started | None = None
-    outcome: Outcome | None = None
-    sent: Sent | None = None
-    parts: Mapping[str, PartRecord] = field(default_factory=dict)
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    copies: Mapping[tuple[str, str], Copied] = field(default_factory=dict)
-    snapshot: Snapshot | None = None
 
 
 class Ledger:
@@ -254,21 +149,12 @@ class Ledger:
     def listing(self, run_id: str, name: str,
                 produce: Callable[[], Iterator[bytes]]) -> AbstractContextManager[Iterator[bytes]]:
         """The run's one list called `name`, made by whoever comes first; the lines, without newlines."""
-        key = f"{RUNS}/{run_id}/listing.{name}.gz"
-        if self._store.stat(key) is None:
-            with suppress(AlreadyExists):  # another part was first: its list is everybody's
-                self._store.put(key, _packed(produce()), if_absent=True)
-        return self._lines(key)
+        return shared_lines(self._store, f"{RUNS}/{run_id}/listing.{name}.gz", produce)
 
     def forget_listings(self, run_id: str) -> None:
         """Remove a run's lists of files, which nobody needs once it is settled."""
         for entry in list(self._store.list(f"{RUNS}/{run_id}/listing.")):
             self._store.delete(entry.key)
-
-    @contextmanager
-    def _lines(self, key: str) -> Iterator[Iterator[bytes]]:
-        with self._store.open(key) as chunks:
-            yield _unpacked(chunks)
 
     def _record(self, run_id: str, name: str, value: object) -> None:
         self._put(f"{RUNS}/{run_id}/{name}.json", wire.encode(value))
@@ -288,21 +174,3 @@ class Ledger:
 
 def _no_run(run_id: str) -> Run:
     raise NotFound(f"the ledger has no run {run_id}; `nightscan status` lists those there are")
-
-
-def _packed(lines: Iterator[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    for line in lines:
-        if packed := packer.compress(line + b"\n"):
-            yield packed
-    yield packer.flush()
-
-
-def _unpacked(chunks: Iterator[bytes | bytearray | memoryview]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + unpacker.decompress(chunk)).split(b"\n")
-        yield from lines
-    *lines, rest = (rest + unpacker.flush()).split(b"\n")
-    yield from lines

@@ -1,0 +1,21 @@
+"""The record of every run, outside Celery: what was planned, done, and how it ended.
+
+`records` are the values, `book` keeps them in the primary store, `listings` are the lists of files that
+the archives of one run share.
+"""
+
+from nightscan_tasks.ledger.book import OPEN, RUNS, Ledger
+from nightscan_tasks.ledger.records import (
+    Copied,
+    Ending,
+    Outcome,
+    Run,
+    RunState,
+    Sent,
+    Snapshot,
+    Started,
+    Verified,
+)
+
+__all__ = ["OPEN", "RUNS", "Copied", "Ending", "Ledger", "Outcome", "Run", "RunState", "Sent", "Snapshot",
+           "Started", "Verified"]

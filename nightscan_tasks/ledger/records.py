@@ -1,0 +1,114 @@
+"""What the ledger records: small frozen values, one JSON file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from nightscan_tasks.model import Failure, PartRecord, Plan, SetId
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a workflow, as it was opened. `parts` and `offsites` say what it has to do."""
+
+    run_id: str
+    set_id: SetId
+    plan: Plan
+    parts: tuple[str, ...]
+    archives: int
+    offsites: tuple[str, ...]
+    opened_at: datetime
+    deadline_seconds: int
+    host: str
+    tag: str | None = None
+
+    def component(self, part: str) -> str:
+        """Which component a part belongs to: `user_data.03` is of `user_data`."""
+        return part.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Started:
+    """When a run got its lease, and the token that fences what it publishes."""
+
+    started_at: datetime
+    token: int
+
+
+@dataclass(frozen=True)
+class Copied:
+    """One part, whole and read back in an offsite store."""
+
+    part: str
+    store: str
+    stored_bytes: int
+    copied_at: datetime
+
+
+@dataclass(frozen=True)
+class Sent:
+    """When the work of a run was last handed to the broker, and for how many times."""
+
+    sent_at: datetime
+    times: int
+
+
+class Ending(StrEnum):
+    """How a run ended."""
+
+    GOOD = "good"
+    DEGRADED = "degraded"      # saved and read back, but not in every store
+    INCOMPLETE = "incomplete"  # some components failed; the others are kept
+    FAILED = "failed"          # nothing that can be restored
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it saved."""
+
+    run_id: str
+    set_id: SetId
+    ending: Ending
+    settled_at: datetime
+    elapsed_seconds: float
+    plain_bytes: int = 0
+    stored_bytes: int = 0
+    stores: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What reading a set back found, in one store; sound when there are no problems."""
+
+    set_id: SetId
+    store: str
+    verified_at: datetime
+    read_bytes: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """That the database's snapshot was taken: files listed from now on are no older than it."""
+
+    taken_at: datetime
+    token: str
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything the ledger knows of one run."""
+
+    run: Run
+    started: Started | None = None
+    outcome: Outcome | None = None
+    sent: Sent | None = None
+    parts: Mapping[str, PartRecord] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    copies: Mapping[tuple[str, str], Copied] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
