@@ -30,7 +30,7 @@ CHUNK_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 # gpg and pg_dump write 8 KiB at a time, and each time would wake whoever waits for it: twenty times as
 # many switches, and a fifth of the speed. Whoever finds little in a pipe lets it fill first.
-_PAUSE_SECONDS = 0.0005
+_PAUSE_SECONDS = 0.001
 _MOST_PIECES = 64  # in one call; the system takes up to 1024
 _STDERR_LINES = 40
 _KILL_AFTER_SECONDS = 5
@@ -83,20 +83,20 @@ class Program:
 
     def write(self, pieces: Sequence[Buffer]) -> None:
         """Write all of the pieces to the program's input; `BrokenPipeError` when it has closed that."""
-        step = _capacity_bytes(self.stdin) // 4
+        half = _capacity_bytes(self.stdin) // 2
         rest = deque(memoryview(piece) for piece in pieces)
         while rest:
-            if _waiting_bytes(self.stdin) > step:
+            if _waiting_bytes(self.stdin) > half:
                 time.sleep(_PAUSE_SECONDS)
-            _drop(rest, os.writev(self.stdin.fileno(), _first(rest, step)))
+            _drop(rest, os.writev(self.stdin.fileno(), list(islice(rest, _MOST_PIECES))))
 
     def output(self) -> Iterator[bytes]:
         """The output to its end, in pieces of at most 1 MiB; says nothing of how the program ended."""
         buffer = memoryview(bytearray(CHUNK_BYTES))
-        step = _capacity_bytes(self.stdout) // 4
+        half = _capacity_bytes(self.stdout) // 2
         while count := self.stdout.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered
             yield bytes(buffer[:count])
-            if count < step:
+            if count < half:
                 time.sleep(_PAUSE_SECONDS)
 
     def chunks(self) -> Chunks:
@@ -224,16 +224,6 @@ def _widen(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError:
         return
-
-
-def _first(pieces: Iterable[memoryview], count: int) -> list[memoryview]:
-    """The first pieces, together at most `count` bytes."""
-    taken: list[memoryview] = []
-    for piece in islice(pieces, _MOST_PIECES):
-        if count > 0:
-            taken.append(piece[:count])
-            count -= len(piece)
-    return taken
 
 
 def _drop(pieces: deque[memoryview], count: int) -> None:

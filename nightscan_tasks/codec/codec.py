@@ -21,7 +21,7 @@ from typing import Any
 from isal import igzip, isal_zlib
 
 from nightscan_tasks.codec.keys import home_options, inspect_recipient
-from nightscan_tasks.codec.members import blocks, member
+from nightscan_tasks.codec.members import blocks, compressed, shrinks, stored
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed
 from nightscan_tasks.model import Buffer, Chunks
 from nightscan_tasks.process import CHUNK_BYTES, Feed, Program
@@ -116,9 +116,16 @@ def _submit(chunks: Iterable[Buffer], compressors: Executor, hasher: Executor,
     empty = True
     for block in blocks(chunks, in_use=_AHEAD + 2):
         empty = False
-        yield compressors.submit(member, block), hasher.submit(plain.add, block)
+        packed = compressors.submit(compressed, block) if shrinks(block) else _done(stored(block))
+        yield packed, hasher.submit(plain.add, block)
     if empty:
-        yield compressors.submit(member, b""), hasher.submit(plain.add, b"")
+        yield _done(stored(b"")), hasher.submit(plain.add, b"")
+
+
+def _done(pieces: list[Buffer]) -> Future[list[Buffer]]:
+    future: Future[list[Buffer]] = Future()
+    future.set_result(pieces)
+    return future
 
 
 def _members(pending: Iterable[_Pending]) -> Iterator[list[Buffer]]:

@@ -51,16 +51,13 @@ def blocks(chunks: Iterable[Buffer], *, in_use: int) -> Iterator[Buffer]:
         yield block[:filled]
 
 
-def member(block: Buffer) -> list[Buffer]:
-    """One gzip member that holds `block`, in pieces of which the large ones lie in `block` itself."""
-    if _shrinks(block):
-        packed: bytes = isal_zlib.compress(block, _LEVEL, _GZIP_WBITS)
-        if len(packed) < len(block):
-            return [packed]
-    return _stored(block)
+def compressed(block: Buffer) -> list[Buffer]:
+    """One gzip member that holds `block`; it costs a core about a second for a GB."""
+    packed: bytes = isal_zlib.compress(block, _LEVEL, _GZIP_WBITS)
+    return [packed] if len(packed) < len(block) else stored(block)
 
 
-def _shrinks(block: Buffer) -> bool:
+def shrinks(block: Buffer) -> bool:
     """Whether samples from all over the block lose a tenth of their size or more."""
     if len(block) <= _SAMPLES * _SAMPLE_BYTES:
         return True  # small enough to find out
@@ -70,7 +67,11 @@ def _shrinks(block: Buffer) -> bool:
     return len(isal_zlib.compress(sample, 0)) < _WORTHWHILE * len(sample)
 
 
-def _stored(block: Buffer) -> list[Buffer]:
+def stored(block: Buffer) -> list[Buffer]:
+    """One gzip member that holds `block` as it is: it costs next to nothing.
+
+    It is in pieces, of which the large ones lie in `block` itself.
+    """
     view = memoryview(block)
     pieces: list[Buffer] = []
     starts = range(0, len(view), _STORED_BYTES) or range(1)

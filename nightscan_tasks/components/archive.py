@@ -51,7 +51,15 @@ class Archive:
         """The archive, in blocks of 1 MiB, all of them in the same buffer."""
         block, filled, total = memoryview(bytearray(_BLOCK_BYTES)), 0, 0
         for part in self._parts():
-            rest: _Content | _Bytes = _Bytes(part) if isinstance(part, bytes) else part
+            if isinstance(part, bytes):
+                if filled + len(part) < _BLOCK_BYTES:  # nearly every header
+                    block[filled:filled + len(part)] = part
+                    filled += len(part)
+                    total += len(part)
+                    continue
+                rest: _Content | _Bytes = _Bytes(part)
+            else:
+                rest = part
             while rest.left:
                 count = rest.fill(block[filled:])
                 filled += count
@@ -93,7 +101,7 @@ class Archive:
             if counts:
                 self._failed(listed.path, exc)
             return
-        entry = self._entry(listed.path, kind, status)._replace(target=target, xattrs=xattrs)
+        entry = self._entry(listed.path, kind, status, target=target, xattrs=xattrs)
         yield tar.header(entry)
         self._index.add(entry, counts=counts)
 
@@ -133,8 +141,8 @@ class Archive:
 
     def _opened(self, listed: Listed, descriptor: int,
                 status: os.stat_result) -> Iterator[bytes | _Content]:
-        entry = self._entry(listed.path, Kind.FILE, status)._replace(
-            content_bytes=status.st_size, xattrs=self._attributes(descriptor, listed.path))
+        entry = self._entry(listed.path, Kind.FILE, status, content_bytes=status.st_size,
+                            xattrs=self._attributes(descriptor, listed.path))
         if listed.inode:
             self._linked[listed.inode] = (status.st_dev, status.st_ino, entry)
         holes = extents_of(descriptor, status)
@@ -163,10 +171,11 @@ class Archive:
                 listed.path, f"{CHANGED}: {entry.content_bytes} bytes then, {now.st_size} now")
         self._index.add(entry, inode=listed.inode, problem=problem)
 
-    def _entry(self, path: bytes, kind: Kind, status: os.stat_result) -> Entry:
+    def _entry(self, path: bytes, kind: Kind, status: os.stat_result, *, content_bytes: int = 0,
+               target: bytes = b"", xattrs: tuple[tuple[bytes, bytes], ...] = ()) -> Entry:
         return Entry(self._name(path), kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns,
                      status.st_uid, status.st_gid, self._owners.user(status.st_uid),
-                     self._owners.group(status.st_gid))
+                     self._owners.group(status.st_gid), content_bytes, target, xattrs)
 
     def _name(self, path: bytes) -> bytes:
         return self._prefix.rstrip(b"/") if path == ROOT else self._prefix + path
