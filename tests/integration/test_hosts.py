@@ -27,7 +27,8 @@ class Hosts:
 def hosts(site: dict[str, str], crews: Callable[..., Any], s3_server: Any, until: Any,
           tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     environ = {key: value for key, value in site.items() if not key.startswith("AWS_BACKUP")} | {
-        "NIGHTSCAN_PRIMARY": f"s3://{s3_server.environ()['AWS_BACKUP_BUCKET']}/two-hosts-{site_name(site)}"}
+        "NIGHTSCAN_PRIMARY": f"s3://{s3_server.environ()['AWS_BACKUP_BUCKET']}/two-hosts-{site_name(site)}",
+        "NIGHTSCAN_LEASE_SECONDS": "20"}  # nobody is killed here, and a busy machine is no dead one
     folders = {name: tmp_path_factory.mktemp(name) for name in ("data", "control")}
     crew = crews(folders["control"], environ)
     with pytest.MonkeyPatch.context() as patch:
@@ -46,7 +47,7 @@ def hosts(site: dict[str, str], crews: Callable[..., Any], s3_server: Any, until
         for hand in starting:
             hand.ready()
         run_id = crew.manual("database", "user_data", "system_config")
-        outcome = crew.outcome(run_id, tended=True)
+        outcome = crew.outcome(run_id)
         until(lambda: crew.system.ledger.verified(run_id, "primary"), "the set to be verified")
         yield Hosts(crew, folders, outcome)
 
