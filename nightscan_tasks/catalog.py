@@ -60,7 +60,7 @@ class Catalog:
         """One set's manifest; NotFound where there is none, `ManifestInvalid` where it is broken."""
         key = set_id.key(MANIFEST_NAME)
         with self.store.open(key) as chunks:
-            manifest = parse(b"".join(chunks), source=f"{self.store.name} {key}")
+            manifest = parse(b"".join(map(bytes, chunks)), source=f"{self.store.name} {key}")
         if manifest.set_id != set_id:
             raise ManifestInvalid(f"{self.store.name} {key} is the manifest of {manifest.set_id}")
         return manifest

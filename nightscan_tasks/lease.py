@@ -177,7 +177,7 @@ class Leases:
     def _read(self, key: str) -> Beat | None:
         try:
             with self._store.open(key) as chunks:
-                return wire.decode(Beat, b"".join(chunks), source=key)
+                return wire.decode(Beat, b"".join(map(bytes, chunks)), source=key)
         except (NotFound, ManifestInvalid):  # tidied away meanwhile, or not ours: as good as absent
             return None
 

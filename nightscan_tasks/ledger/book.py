@@ -166,7 +166,7 @@ class Ledger:
         key = f"{RUNS}/{run_id}/{name}.json"
         try:
             with self._store.open(key) as chunks:
-                data = b"".join(chunks)
+                data = b"".join(map(bytes, chunks))
         except NotFound:
             return None
         return wire.decode(kind, data, source=key)

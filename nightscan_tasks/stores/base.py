@@ -59,7 +59,10 @@ class Store(Protocol):
         """
 
     def open(self, key: str) -> AbstractContextManager[Chunks]:
-        """The object's bytes, in buffers of at most 1 MiB; `NotFound` if there is none."""
+        """The object's bytes, in buffers of at most 1 MiB, each valid until the next is asked for.
+
+        They come from where they lie, not from a cache of this machine. `NotFound` if there is none.
+        """
 
     def stat(self, key: str) -> Entry | None:
         """What a listing would say of one object, or None; it is current, never cached."""

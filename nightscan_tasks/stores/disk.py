@@ -9,10 +9,11 @@ from pathlib import Path
 
 from nightscan_tasks.errors import NightscanError, StoreError, StoreRefused
 from nightscan_tasks.model import Buffer, Chunks
+from nightscan_tasks.stores import direct
 from nightscan_tasks.streams import Tally
 
 READ_BYTES = 1 << 20
-_BEHIND_BYTES = 32 << 20
+_LARGE_BYTES = 8 << 20
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
@@ -30,37 +31,32 @@ class Disk:
     def write(self, fd: int, chunks: Iterable[Buffer], key: str) -> Tally:
         """Write a stream to its end and to the disk; errors of `chunks` pass through unchanged."""
         tally = Tally()
-        behind = 0
-        for chunk in chunks:
-            try:
-                _write_all(fd, chunk)
-                if tally.total_bytes - behind >= _BEHIND_BYTES:
-                    _forget(fd, behind, tally.total_bytes - behind)
-                    behind = tally.total_bytes
-            except OSError as exc:
-                raise self.explain(exc, key, tally.total_bytes + len(chunk)) from exc
-            tally.add(chunk)
+        blocks = direct.blocks(tally.through(chunks))
+        first = next(blocks)
+        if len(first) == direct.BLOCK_BYTES:
+            with direct.Writer(fd, lambda exc: self.explain(exc, key, tally.total_bytes)) as writer:
+                writer.put(first)
+                for block in blocks:
+                    writer.put(block)
         try:
+            if len(first) < direct.BLOCK_BYTES:
+                _write_all(fd, first)
             os.fsync(fd)
         except OSError as exc:
             raise self.explain(exc, key, tally.total_bytes) from exc
-        _forget(fd, 0, 0)
         return tally
 
     def read(self, fd: int, key: str) -> Chunks:
-        """The bytes of an open file, from the disk rather than from the page cache."""
-        if os.fstat(fd).st_size > READ_BYTES:
-            _forget(fd, 0, 0)
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while True:
-            try:
-                chunk = os.read(fd, READ_BYTES)
-            except OSError as exc:
-                raise self.explain(exc, key) from exc
-            if not chunk:
-                break
-            yield chunk
-        _forget(fd, 0, 0)
+        """The bytes of an open file: of a large one from the disk rather than from the page cache."""
+        try:
+            if os.fstat(fd).st_size > _LARGE_BYTES:
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                yield from direct.read(fd)
+                return
+            while chunk := os.read(fd, READ_BYTES):
+                yield chunk
+        except OSError as exc:
+            raise self.explain(exc, key) from exc
 
     def explain(self, exc: OSError, key: str, needed_bytes: int | None = None) -> NightscanError:
         """The error to raise instead: which store, which path, what happened, what to do."""
@@ -94,13 +90,3 @@ def _write_all(fd: int, chunk: Buffer) -> None:
         view = memoryview(chunk)
         while written < len(view):
             written += os.write(fd, view[written:])
-
-
-def _forget(fd: int, start: int, length_bytes: int) -> None:
-    """Start writing these pages out, and drop those that are.
-
-    Three things for one call: no long wait in fsync at the end of a large file; the application
-    keeps its own pages in the cache; and reading a copy back reads the disk, which is the point of
-    reading it back.
-    """
-    os.posix_fadvise(fd, start, length_bytes, os.POSIX_FADV_DONTNEED)

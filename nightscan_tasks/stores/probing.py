@@ -14,7 +14,7 @@ def probe_by_writing(store: Store) -> None:
     store.put(key, [content])
     try:
         with store.open(key) as chunks:
-            found = b"".join(chunks)
+            found = b"".join(map(bytes, chunks))
     finally:
         store.delete(key)
     if found != content:

@@ -38,7 +38,7 @@ valid_keys = st.lists(
 
 def read(store: Store, key: str) -> bytes:
     with store.open(key) as chunks:
-        return b"".join(chunks)
+        return b"".join(map(bytes, chunks))
 
 
 def some_bytes(length: int) -> bytes:

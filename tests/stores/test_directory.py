@@ -29,7 +29,7 @@ NOBODY = 65534
 
 def read(store: Store, key: str) -> bytes:
     with store.open(key) as chunks:
-        return b"".join(chunks)
+        return b"".join(map(bytes, chunks))
 
 
 def mode(path: Path) -> int:

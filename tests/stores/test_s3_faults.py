@@ -23,7 +23,7 @@ HUGE = LARGE * 2
 
 def read(store: Store, key: str) -> bytes:
     with store.open(key) as chunks:
-        return b"".join(chunks)
+        return b"".join(map(bytes, chunks))
 
 
 def pieces(content: bytes) -> Iterator[bytes]:
