@@ -15,7 +15,7 @@ from nightscan_tasks.wording import size
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 2
+_BUSY_SECONDS = 1
 _BUSY_AT_MOST_SECONDS = 30
 
 

@@ -23,11 +23,12 @@ _DUMPS = {
 
 def canvas(run: Run) -> Signature:
     """The whole run: every part, then settle, whatever happened to them."""
-    # Two signatures: one that is its own error callback is a circle, which no message can hold.
-    settle, settle_too = settling(run.run_id), settling(run.run_id)
+    settle = settling(run.run_id)
+    # A signature of its own: one that is its own error callback is a circle, which no message can hold.
+    # On the body, and not on the chord: that fires once, after every header task has ended.
+    settle.link_error(settling(run.run_id))
     further = [upload(run.run_id, part, store) for part in run.parts for store in run.offsites[1:]]
-    return chord([*(part_chain(run, part) for part in run.parts), *further], settle).on_error(
-        settle_too)
+    return chord([*(part_chain(run, part) for part in run.parts), *further], settle)
 
 
 def part_chain(run: Run, part: str) -> Signature:
