@@ -196,7 +196,7 @@ def _extract(source: _Source, component: str, staged: Path) -> tuple[str, ...]:
 
 def _shown(fingerprint: Mapping[str, Json]) -> str:
     counts = f"{fingerprint.get('files')} files, {fingerprint.get('bytes')} bytes"
-    return f"{counts}, {str(fingerprint.get('content'))[:12]}…"
+    return f"{counts}, {str(fingerprint.get('digest'))[:12]}…"
 
 
 def _plain(source: _Source, artifact: Artifact) -> AbstractContextManager[Chunks]:
