@@ -37,9 +37,17 @@ def _status(record: Record) -> dict[str, list[str]]:
     return {line.split(":")[0]: line.split()[1:] for line in lines}
 
 
+def _closed(path: Path) -> bool:
+    """Whether some folder on the way is closed to a user who owns nothing of it."""
+    return not all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
+
+
 @only_root
 def test_for_root_it_runs_as_nobody_with_no_capability_of_roots(open_folder: Path) -> None:
-    with _running(Postgres(open_folder / "postgres", "one", "two")) as record:
+    server = Postgres(open_folder / "postgres", "one", "two")
+    if _closed(server.tool.path):
+        pytest.skip(f"its programs lie in a closed folder ({server.tool.path}): it has to pass there")
+    with _running(server) as record:
         status = _status(record)
         assert set(status["Uid"]) == {str(pwd.getpwnam("nobody").pw_uid)}
         assert int(status["CapEff"][0], 16) == 0
