@@ -86,11 +86,12 @@ class DirectoryStore:
         if self.stat(key) is None:
             return
         segments = keys.check_key(key)
-        with self._explained(key), folders.opened(self._root, segments[:-1]) as folder:
-            with suppress(FileNotFoundError):  # another was quicker
-                os.unlink(segments[-1], dir_fd=folder)
-            os.fsync(folder)
-        folders.prune(self._root, segments[:-1])
+        with suppress(NotFound):  # another was quicker, and took the folder away as well
+            with self._explained(key), folders.opened(self._root, segments[:-1]) as folder:
+                with suppress(FileNotFoundError):
+                    os.unlink(segments[-1], dir_fd=folder)
+                os.fsync(folder)
+            folders.prune(self._root, segments[:-1])
 
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`: hidden files whose writer has not written since `older_than`."""
@@ -99,12 +100,13 @@ class DirectoryStore:
             *above, name = path.split("/")
             if not name.startswith(keys.HIDDEN) or modified_at(found) >= older_than:
                 continue
-            with self._explained(path), folders.opened(self._root, above) as folder:
-                with suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=folder)
-                    removed.append(f"half-written file {self._root / path}")
-                os.fsync(folder)
-            folders.prune(self._root, above)
+            with suppress(NotFound):
+                with self._explained(path), folders.opened(self._root, above) as folder:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=folder)
+                        removed.append(f"half-written file {self._root / path}")
+                    os.fsync(folder)
+                folders.prune(self._root, above)
         return removed
 
     def probe(self) -> StoreHealth:

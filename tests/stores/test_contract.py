@@ -331,3 +331,20 @@ def test_a_store_has_a_name_and_a_url_without_secrets(store: Store) -> None:
     assert store.name in {"primary", "offsite"}
     assert store.url
     assert os.environ.get("AWS_SECRET_ACCESS_KEY", "never") not in store.url
+
+
+def test_many_that_delete_and_list_the_same_at_once_are_no_error(store: Store) -> None:
+    for round_number in range(10):
+        keys = [f"daily/{round_number}/{number}" for number in range(5)]
+        for key in keys:
+            store.put(key, [b"x"])
+        barrier = threading.Barrier(6)
+
+        def remove(_number: int, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            for entry in list(store.list("daily/")):
+                store.delete(entry.key)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(remove, range(6)))
+        assert list(store.list("daily/")) == []
