@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nightscan_tasks.errors import AlreadyExists, Busy
+from nightscan_tasks.errors import AlreadyExists, Busy, LeaseLost
 from nightscan_tasks.lease import Held
 from nightscan_tasks.ledger import Run, Started
 from nightscan_tasks.model import Plan, SetId
@@ -46,18 +46,29 @@ def open_run(system: System, request: Request) -> Opened:
 def start(system: System, run: Run) -> Started:
     """Take the lease for a run and record it; `Busy` while another run has it, or an older one waits.
 
-    Starting what has started changes nothing, so it can be repeated after a crash.
+    Starting what has started changes nothing, so it can be repeated after a crash. A run that lost its
+    lease, because it was silent for too long, waits like one that never had it, and keeps what it saved.
     """
-    if started := system.ledger.started(run.run_id):
+    started = system.ledger.started(run.run_id)
+    if started and holds(system, run, started):
         return started
     waiting = [other for other in system.ledger.open_runs(now=system.clock())
-               if system.ledger.started(other.run_id) is None]
+               if not _under_way(system, other)]
     if waiting and waiting[0].run_id != run.run_id:
         raise Busy(f"{run.run_id} waits behind {waiting[0].run_id}")
     held = system.leases.acquire(LEASE, run.run_id)
     started = Started(system.clock(), held.token)
     system.ledger.start(run.run_id, started)
     return started
+
+
+def holds(system: System, run: Run, started: Started) -> bool:
+    """Whether nobody took the lease since the run got it."""
+    try:
+        system.leases.check(lease_of(system, run, started))
+    except LeaseLost:
+        return False
+    return True
 
 
 def lease_of(system: System, run: Run, started: Started) -> Held:
@@ -68,6 +79,11 @@ def lease_of(system: System, run: Run, started: Started) -> Held:
 def parts_of(system: System, plan: Plan) -> tuple[str, ...]:
     """All parts of a plan, in the order in which one process would dump them."""
     return tuple(part for component in plan.components for part in system.component(component).parts())
+
+
+def _under_way(system: System, run: Run) -> bool:
+    started = system.ledger.started(run.run_id)
+    return started is not None and holds(system, run, started)
 
 
 def _open(system: System, request: Request) -> Run:

@@ -19,7 +19,8 @@ from nightscan_tasks.system import System
 def settle(system: System, run_id: str, *, final: bool = False) -> Outcome | None:
     """Publish what a run saved, and record how it ended; None while work of it is still open.
 
-    With `final`, for a run past its deadline, what is still open has failed.
+    With `final`, for a run past its deadline, what is still open has failed. A run that lost its lease
+    publishes nothing; until its deadline it may get the lease again.
     """
     state = system.ledger.state(run_id)
     if state.outcome is not None:
@@ -29,6 +30,8 @@ def settle(system: System, run_id: str, *, final: bool = False) -> Outcome | Non
     try:
         outcome = _publish(system, state)
     except LeaseLost as exc:
+        if not final:
+            return None
         failure = Failure("settle", "LeaseLost", str(exc), system.clock())
         outcome = _outcome(system, state, Ending.FAILED, failures=(failure,))
     return _tidy(system, state.run, system.ledger.settle(outcome))

@@ -50,7 +50,7 @@ def _todo(system: System, state: RunState) -> Todo | None:
     try:
         system.leases.renew(lease_of(system, run, state.started))
     except LeaseLost:
-        return Todo(run.run_id, settle=True, final=True)
+        return Todo(run.run_id, start=True)  # silent for too long; it waits for its turn like the others
     work = unfinished(system, state)
     if not work:
         return Todo(run.run_id, settle=True)

@@ -210,11 +210,30 @@ def test_a_run_that_lost_its_lease_publishes_nothing(system: System, site: Any) 
     done(system, run)
     site.clock.forward(hours=1)
     system.leases.acquire("backup", "somebody else")
-    outcome = backup.settle(system, run.run_id)
+    assert backup.settle(system, run.run_id) is None
+    assert system.catalog().sets() == []
+    outcome = backup.settle(system, run.run_id, final=True)
     assert outcome is not None
     assert outcome.ending == Ending.FAILED
     assert outcome.failures[0].error == "LeaseLost"
     assert system.catalog().sets() == []
+
+
+def test_a_run_that_lost_its_lease_waits_for_it_and_ends_with_what_it_saved(
+        system: System, site: Any) -> None:
+    run = opened(system)
+    done(system, run)
+    site.clock.forward(hours=1)  # nothing was heard of it: the broker was away
+    other = backup.open_run(system, Request(WEEKLY)).run
+    held = system.leases.acquire("backup", other.run_id)
+    assert [todo.start for todo in backup.tend(system) if todo.run_id == run.run_id] == [True]
+    with pytest.raises(Busy):
+        backup.start(system, run)
+    system.leases.release(held)
+    backup.start(system, run)
+    outcome = backup.settle(system, run.run_id)
+    assert outcome is not None
+    assert outcome.ending == Ending.GOOD
 
 
 def test_a_part_of_a_run_that_is_over_is_not_dumped(system: System) -> None:
