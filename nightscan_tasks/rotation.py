@@ -22,7 +22,8 @@ def plan(system: System, store: Store, keep: Mapping[Tier, Keep]) -> Rotation:
     sets = catalog.sets()
     verified = (system.ledger.verified(manifest.run_id, store.name) for manifest in sets)
     evidence = Evidence(
-        verified=frozenset(each.set_id for each in verified if each and not each.problems),
+        verified=frozenset(each.set_id for each in verified
+                           if each and each.url == store.url and not each.problems),
         reading=_reading(system),
         last_seen=max((manifest.settled_at for manifest in sets), default=None))
     return plan_rotation(sets, store=store.name, keep=keep, evidence=evidence, now=system.clock())

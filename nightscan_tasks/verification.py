@@ -26,7 +26,8 @@ def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], date
         read_bytes += found
         if problem:
             problems.append(problem)
-    return Verified(manifest.set_id, catalog.store.name, clock(), read_bytes, tuple(problems))
+    return Verified(manifest.set_id, catalog.store.name, clock(), read_bytes, tuple(problems),
+                    catalog.store.url)
 
 
 def read_back(store: Store, key: str, *, sha256: str, stored_bytes: int,

@@ -90,6 +90,8 @@ class Verified:
     verified_at: datetime
     read_bytes: int
     problems: tuple[str, ...] = ()
+    url: str = ""
+    """Where the store was: names are given by the order of the settings, which may change."""
 
 
 @dataclass(frozen=True)

@@ -59,21 +59,33 @@ def verify(self: Task, set_id: str, store: str = "primary") -> dict[str, Json]:
 
 @shared_task(name="nightscan.rotate")
 def rotate(*, dry_run: bool = False) -> list[Json]:
-    """Remove what is past its time from every store; a newest set that is unverified is verified first."""
+    """Remove what is past its time from every store; a newest set that is unverified is verified first.
+
+    A store that is down keeps no other from its rotation; it is named in the error at the end.
+    """
     system = System.from_env()
     results: list[Json] = []
+    problems: list[str] = []
     for store in system.stores:
-        unverified = None if dry_run else _unverified(system, Catalog(store))
-        if unverified:
-            chain(_verifying(unverified, store.name), _rotating()).apply_async()
-            results.append({"store": store.name, "state": "verifying", "set_id": str(unverified)})
-        else:
-            done = (rotation.plan if dry_run else rotation.rotate)(system, store, RETENTION)
-            swept = [] if dry_run else rotation.sweep(system, store)
-            results.append(_rotation(done, swept))
+        try:
+            results.append(_rotate(system, store, dry_run=dry_run))
+        except NightscanError as exc:
+            problems.append(str(exc))
+    if problems:
+        raise StoreError("\n".join(problems))
     if not dry_run:
         rotation.forget_old_runs(system)
     return results
+
+
+def _rotate(system: System, store: Store, *, dry_run: bool) -> Json:
+    if dry_run:
+        return _rotation(rotation.plan(system, store, RETENTION), [])
+    if unverified := _unverified(system, Catalog(store)):
+        chain(_verifying(unverified, store.name), _rotating()).apply_async()
+        return {"store": store.name, "state": "verifying", "set_id": str(unverified)}
+    done = rotation.rotate(system, store, RETENTION)
+    return _rotation(done, rotation.sweep(system, store))
 
 
 @shared_task(name="nightscan.replicate", bind=True)
@@ -149,8 +161,11 @@ def _do(system: System, todo: backup.Todo) -> Json:
 
 def _unverified(system: System, catalog: Catalog) -> SetId | None:
     newest = next((manifest for manifest in catalog.sets() if manifest.complete), None)
-    if newest is None or system.ledger.verified(newest.run_id, catalog.store.name):
-        return None  # verified, or found damaged: then the rotation says that it holds
+    if newest is None:
+        return None
+    verified = system.ledger.verified(newest.run_id, catalog.store.name)
+    if verified and verified.url == catalog.store.url:
+        return None  # sound, or found damaged: then the rotation says that it holds
     return newest.set_id
 
 

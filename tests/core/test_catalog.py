@@ -139,7 +139,7 @@ def verified(catalog: Catalog) -> Verified:
 
 def test_a_whole_set_verifies(catalog: Catalog, write: Callable[[str, bytes], None]) -> None:
     write("daily/20261123T020000Z/redis.rdb.gz", b"abc123")
-    assert verified(catalog) == Verified(manifest().set_id, "primary", NOW, 6)
+    assert verified(catalog) == Verified(manifest().set_id, "primary", NOW, 6, url=catalog.store.url)
 
 
 @pytest.mark.parametrize(("stored", "problem"), [

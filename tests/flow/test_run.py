@@ -387,6 +387,14 @@ class TestRotating:
         system.leases.acquire(f"restore/{sets[0]}", "a restore")
         assert sets[0] in [str(each) for each in rotation.rotate(system, system.primary, RETENTION).keep]
 
+    def test_a_verification_is_of_one_place_and_not_of_whatever_has_its_name_now(self, site: Any) -> None:
+        self.taken(site, 9)
+        site.environ["NIGHTSCAN_OFFSITE"] = f"{site.primary},{site.offsite}"  # offsite is offsite2 now
+        system = site.system()
+        plan = rotation.plan(system, system.offsites[0], RETENTION)
+        assert plan.remove == ()
+        assert "not verified" in str(plan.held)
+
     def test_a_dry_run_removes_nothing(self, site: Any) -> None:
         sets = self.taken(site, 9)
         system = site.system()
