@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nightscan_tasks import programs
 from nightscan_tasks.errors import WorldError
@@ -24,6 +25,7 @@ from nightscan_tasks.world.service import Record
 from nightscan_tasks.world.state import STATE_NAME, Filled, State
 
 _LOCK_NAME = "world.lock"
+_LOCK_SECONDS = 5
 _OWN_NAMES = (*SERVERS, *TREES, "celery", "opt", "etc", "backups", "home", "tmp",
               environment.ENV_NAME, f"{environment.ENV_NAME}.new", _LOCK_NAME,
               f"{STATE_NAME}.new", STATE_NAME)  # the state goes last
@@ -213,14 +215,25 @@ def _refuse_foreign(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One command at a time. A command that was killed holds nothing."""
+    """One command at a time. A command that was killed holds nothing, once its last child has become
+    the program that it was started for: until then the child has what its parent had open.
+    """
     with (folder / _LOCK_NAME).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise WorldError(f"another `nightscan world` is at work on {folder}: wait for it, or "
-                             f"end it") from exc
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not _taken(lock):
+            if time.monotonic() > deadline:
+                raise WorldError(f"another `nightscan world` is at work on {folder}: wait for it, or "
+                                 f"end it")
+            time.sleep(0.05)
         yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _purge(folder: Path) -> None:
