@@ -17,7 +17,7 @@ from nightscan_tasks.components import tar
 from nightscan_tasks.components.attributes import Owners, extended
 from nightscan_tasks.components.entry import Entry, Kind
 from nightscan_tasks.components.index import Index
-from nightscan_tasks.components.listing import ROOT, Listed, read_line
+from nightscan_tasks.components.listing import ROOT, FolderFacts, Listed, read_line
 from nightscan_tasks.components.problems import Problems
 from nightscan_tasks.components.sparse import extents_of
 from nightscan_tasks.components.tree import Tree
@@ -75,8 +75,8 @@ class Archive:
         for line in self._lines:
             listed = read_line(line)
             mine = listed.archive == self._number
-            if listed.kind == "d":
-                yield from self._plain(listed, Kind.DIRECTORY, counts=mine)
+            if listed.folder:
+                yield self._folder(listed, listed.folder, counts=mine)
             elif not mine:
                 continue
             elif listed.kind == "f":
@@ -88,22 +88,28 @@ class Archive:
             else:
                 yield from self._plain(listed, Kind.SYMLINK if listed.kind == "l" else Kind.FIFO)
 
-    def _plain(self, listed: Listed, kind: Kind, *, counts: bool = True) -> Iterator[bytes]:
-        """An entry without content: a folder, a symlink, a fifo."""
+    def _folder(self, listed: Listed, facts: FolderFacts, *, counts: bool) -> bytes:
+        """A folder as it was listed, whatever it has become: every archive has to say the same of it."""
+        entry = Entry(self._name(listed.path), Kind.DIRECTORY, facts.mode, facts.mtime_ns, facts.uid,
+                      facts.gid, self._owners.user(facts.uid), self._owners.group(facts.gid),
+                      xattrs=self._folder_attributes(listed.path))
+        self._index.add(entry, counts=counts)
+        return tar.header(entry)
+
+    def _plain(self, listed: Listed, kind: Kind) -> Iterator[bytes]:
+        """An entry without content: a symlink, a fifo."""
         try:
             status = self._tree.lstat(listed.path)
             if stat.S_IFMT(status.st_mode) != _FORMATS[kind]:
                 self.problems.note_file(listed.path, "became something else; it was left out")
                 return
             target = self._tree.readlink(listed.path) if kind is Kind.SYMLINK else b""
-            xattrs = self._folder_attributes(listed.path) if kind is Kind.DIRECTORY else ()
         except OSError as exc:
-            if counts:
-                self._failed(listed.path, exc)
+            self._failed(listed.path, exc)
             return
-        entry = self._entry(listed.path, kind, status, target=target, xattrs=xattrs)
+        entry = self._entry(listed.path, kind, status, target=target)
         yield tar.header(entry)
-        self._index.add(entry, counts=counts)
+        self._index.add(entry)
 
     def _linked_or_file(self, listed: Listed) -> Iterator[bytes | _Content]:
         """A further name of a file that is in the archive already, or the file."""
@@ -183,8 +189,8 @@ class Archive:
     def _folder_attributes(self, path: bytes) -> tuple[tuple[bytes, bytes], ...]:
         try:
             descriptor = self._tree.open(path)
-        except PermissionError:
-            return ()  # its listing failed already, and said so
+        except OSError:
+            return ()  # gone, or closed: its listing said so already, or what is in it will
         try:
             return self._attributes(descriptor, path)
         finally:
@@ -256,7 +262,7 @@ class _Content:
             return 0
 
 
-_FORMATS = {Kind.DIRECTORY: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK, Kind.FIFO: stat.S_IFIFO}
+_FORMATS = {Kind.SYMLINK: stat.S_IFLNK, Kind.FIFO: stat.S_IFIFO}
 
 
 def _nothing(_moment: str, _path: bytes) -> None:

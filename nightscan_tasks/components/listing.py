@@ -1,10 +1,13 @@
 """Which files there are, and which archive each goes into.
 
-A list is made once a run; every part reads the same one. A line is `KIND ARCHIVE INODE PATH`: the kind
+A list is made once a run; every part reads the same one. A line is `KIND ARCHIVE FACTS PATH`: the kind
 is `d` folder, `f` file, `l` symlink, `p` fifo, `n` a note, `u` something unreadable (for the last two
-PATH is the text); INODE is `-`, or `DEVICE:INODE` of a file with several names; in PATH `%` is written
-`%25`, a newline `%0A`. A folder is in every archive, so that whichever is unpacked last leaves it with
-the right mode and time; its number says in which it is counted.
+PATH is the text); FACTS is `-`, or `DEVICE:INODE` of a file with several names, or `MODE:MTIME:UID:GID` of
+a folder (octal, nanoseconds, numbers); in PATH `%` is written `%25`, a newline `%0A`.
+
+A folder is in every archive, so that whichever is unpacked last leaves it with the right mode and time;
+its number says in which it is counted. That is why its facts are in the list: a folder lives on while
+the archives are made, and each would find another time.
 """
 
 from __future__ import annotations
@@ -36,12 +39,22 @@ class Found(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A line of a list."""
+    """A line of a list. `inode` is of a file with several names, `folder` of a folder."""
 
     kind: str
     archive: int
     inode: bytes
     path: bytes
+    folder: FolderFacts | None = None
+
+
+class FolderFacts(NamedTuple):
+    """What a folder was when it was listed; `mtime_ns` in nanoseconds."""
+
+    mode: int
+    mtime_ns: int
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True)
@@ -60,25 +73,31 @@ class Rules:
 def line_of(found: Found, archives: int) -> bytes:
     """The line that says what was found, and its archive by a stable rule.
 
-    The rule is the BLAKE2b (4 bytes, big-endian) of its path, or of the INODE field where a file has
-    several names, modulo the number of archives.
+    The rule is the BLAKE2b (4 bytes, big-endian) of its path, or of DEVICE:INODE where a file has several
+    names, modulo the number of archives.
     """
-    inode = b"-"
+    facts, key = b"-", found.path
     status = found.status
-    if found.kind == "f" and status is not None and status.st_nlink > 1:
-        inode = b"%d:%d" % (status.st_dev, status.st_ino)
-    key = found.path if inode == b"-" else inode
+    if status is not None and found.kind == "d":
+        facts = b"%o:%d:%d:%d" % (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_uid,
+                                  status.st_gid)
+    elif status is not None and found.kind == "f" and status.st_nlink > 1:
+        facts = key = b"%d:%d" % (status.st_dev, status.st_ino)
     number = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) % archives
     path = found.path.replace(b"%", b"%25").replace(b"\n", b"%0A")
-    return b"%s %d %s %s" % (found.kind.encode(), number, inode, path)
+    return b"%s %d %s %s" % (found.kind.encode(), number, facts, path)
 
 
 def read_line(line: bytes) -> Listed:
     """What a line says."""
-    kind, number, inode, path = line.split(b" ", 3)
+    kind, number, facts, path = line.split(b" ", 3)
     if b"%" in path:
         path = path.replace(b"%0A", b"\n").replace(b"%25", b"%")
-    return Listed(kind.decode(), int(number), b"" if inode == b"-" else inode, path)
+    if kind == b"d" and facts != b"-":
+        mode, mtime_ns, uid, gid = facts.split(b":")
+        folder = FolderFacts(int(mode, 8), int(mtime_ns), int(uid), int(gid))
+        return Listed("d", int(number), b"", path, folder)
+    return Listed(kind.decode(), int(number), b"" if facts == b"-" else facts, path)
 
 
 def lines_of(found: Iterable[Found], archives: int = 1) -> Iterator[bytes]:
