@@ -32,6 +32,10 @@ from nightscan_tasks.errors import DumpIncomplete
 from nightscan_tasks.model import Chunks, Json, Report
 from nightscan_tasks.settings import Settings
 
+# What saving calls itself, in either way; none of it adds or removes a key.
+_OURS = {"acl", "auth", "client", "command", "config", "dump", "function", "hello", "info", "pexpiretime",
+         "ping", "psync", "pttl", "replconf", "scan", "select", "sync", "time"}
+
 
 @dataclass(frozen=True)
 class Redis:
@@ -77,10 +81,11 @@ class _RedisDump:
     _after: Mapping[str, Json] | None = None
     _rdb: Replication | None = None
     _notes: tuple[str, ...] = ()
+    _idle: bool = False
 
     def streams(self) -> Iterator[PlainStream]:
         """One stream; which one depends on what the server permits."""
-        self._before = self._counts()
+        self._before, idle = self._counts(), self._activity()
         try:
             self._rdb = self.stack.enter_context(
                 replicate(self.url, reads_version=self.server.dotted))
@@ -90,12 +95,16 @@ class _RedisDump:
         else:
             yield PlainStream("redis.rdb", self._rdb.chunks())
         self._after = self._counts()
+        self._idle = bool(idle) and idle == self._activity()
 
     def report(self) -> Report:
-        """Keys before and after; `exact` when they are the same."""
+        """Keys before and after; `exact` when they are the same, and nobody wrote in between.
+
+        Equal numbers alone prove nothing: a key more and a key less, and the RDB lies between the two.
+        """
         if self._after is None:
             raise DumpIncomplete(f"Redis at {where(self.url)}: its report was asked for before its end")
-        is_exact = self._before == self._after
+        is_exact = self._idle and self._before == self._after
         with explained(self.url):
             fingerprint: dict[str, Json] = {
                 "databases": dict(self._before), "exact": is_exact,
@@ -119,6 +128,18 @@ class _RedisDump:
             found = keyspace(self.client, self.url)
         return {str(number): {"keys": keys, "expires": expires}
                 for number, (keys, expires) in sorted(found.items())}
+
+    def _activity(self) -> dict[str, Json]:
+        """How often each command was called, but for those that are called here, and what expired."""
+        with explained(self.url):
+            calls = info(self.client, "commandstats")
+            stats = info(self.client, "stats")
+        if not calls:
+            return {}  # the server does not tell
+        others = {name: _text(value) for name, value in calls.items()
+                  if name.removeprefix("cmdstat_").partition("|")[0] not in _OURS}
+        return {**others, "expired": _text(stats.get("expired_keys")),
+                "evicted": _text(stats.get("evicted_keys"))}
 
     def _key_by_key(self) -> Chunks:
         with explained(self.url):
