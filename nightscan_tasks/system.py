@@ -94,7 +94,8 @@ class System:
     @cached_property
     def codec(self) -> Codec:
         """Plain bytes to stored bytes, and back."""
-        return Codec(self.settings.gpg_recipient, self.settings.gpg_home)
+        return Codec(self.settings.gpg_recipient, self.settings.gpg_home,
+                     self.settings.gpg_passphrase_file)
 
     def component(self, name: str, *, archives: int | None = None) -> Component:
         """A component by its name. `archives` is the run's own number, which may not be this host's."""

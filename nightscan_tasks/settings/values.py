@@ -1,26 +1,16 @@
-"""The only reader of the environment.
-
-Values come from environment variables, or for any of them from the file that `NAME_FILE` names, as
-containers do it. What is wrong is one line that names the setting, its source, and a valid example.
-"""
+"""Everything that can be set: names, types, defaults, examples, and what follows from them."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from nightscan_tasks.errors import SettingsError
-
-PREFIX = "NIGHTSCAN_"
 Words = Annotated[tuple[str, ...], NoDecode]
 """A tuple that the environment writes with commas between."""
 
@@ -103,6 +93,9 @@ class Settings(BaseSettings):
                                 "the public key to encrypt for; empty: not encrypted")
     gpg_home: Path | None = _named("NIGHTSCAN_GPG_HOME", "/opt/nightscan/.gnupg", None,
                                    "the key ring; empty: gpg's own default")
+    gpg_passphrase_file: Path | None = _named(
+        "NIGHTSCAN_GPG_PASSPHRASE_FILE", "/run/secrets/backup-key", None,
+        "the file with the private key's passphrase, where there is one; empty: gpg's agent knows it")
 
     broker_url: SecretStr = _named("NIGHTSCAN_BROKER_URL", "redis://localhost:6380/0",
                                    SecretStr("redis://localhost:6380/0"),
@@ -122,6 +115,44 @@ class Settings(BaseSettings):
         "NIGHTSCAN_VISIBILITY_SECONDS", "28800", 8 * 3600,
         "when the broker hands out an unacknowledged message again; above the deadline")
 
+    restore_jobs: int = _named("NIGHTSCAN_RESTORE_JOBS", "2", 2,
+                               "how many connections fill a database side by side")
+    services_stop: str = _named("NIGHTSCAN_SERVICES_STOP", "systemctl stop nightscan-web nightscan-api", "",
+                                "the command that stops the application before a restore takes its place")
+    services_start: str = _named("NIGHTSCAN_SERVICES_START",
+                                 "systemctl start nightscan-web nightscan-api", "",
+                                 "the command that starts it again")
+    services_check: str = _named("NIGHTSCAN_SERVICES_CHECK",
+                                 "systemctl is-active nightscan-web nightscan-api", "",
+                                 "the command that says by its exit status whether the application runs")
+    services_seconds: int = _named("NIGHTSCAN_SERVICES_SECONDS", "120", 120,
+                                   "how long each of the three may take")
+
+    objective_database_seconds: int = _named(
+        "NIGHTSCAN_OBJECTIVE_DATABASE_SECONDS", "1800", 1800, "how long the database may take to recover")
+    objective_redis_seconds: int = _named(
+        "NIGHTSCAN_OBJECTIVE_REDIS_SECONDS", "600", 600, "how long Redis may take to recover")
+    objective_user_data_seconds: int = _named(
+        "NIGHTSCAN_OBJECTIVE_USER_DATA_SECONDS", "3600", 3600, "how long user data may take to recover")
+    objective_application_seconds: int = _named(
+        "NIGHTSCAN_OBJECTIVE_APPLICATION_SECONDS", "900", 900,
+        "how long system_config and source_code may take to recover, each")
+    objective_loss_seconds: int = _named(
+        "NIGHTSCAN_OBJECTIVE_LOSS_SECONDS", "86400", 86400, "how old the newest good set may be")
+    drill_database_uri: SecretStr = _named(
+        "NIGHTSCAN_DRILL_DATABASE_URI", "postgresql://postgres:test@localhost:5433/drill", SecretStr(""),
+        "a server for drills; empty: one is started for the drill, where PostgreSQL is installed")
+    drill_redis_url: SecretStr = _named(
+        "NIGHTSCAN_DRILL_REDIS_URL", "redis://localhost:6381", SecretStr(""),
+        "a Redis for drills; empty: one is started for the drill")
+    reconcile: Words = _named(
+        "NIGHTSCAN_RECONCILE", "prediction.filename=uploads,detection.image_url=uploads",
+        ("prediction.filename=uploads", "detection.image_url=uploads"),
+        "which column names files below which folder of NIGHTSCAN_ROOT: TABLE.COLUMN=FOLDER")
+    quarantine_dir: Path | None = _named(
+        "NIGHTSCAN_QUARANTINE_DIR", "/opt/nightscan/.nightscan_quarantine", None,
+        "where files go that no row names; empty: .nightscan_quarantine below NIGHTSCAN_ROOT")
+
     email: str = _named("BACKUP_EMAIL", "admin@nightscan.com", "", "who is mailed")
     slack_webhook_url: SecretStr = _named("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…",
                                           SecretStr(""), "where Slack is told")
@@ -138,7 +169,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @field_validator("system_config", "user_data", "user_data_exclude", "source_exclude",
-                     "offsite_urls", mode="before")
+                     "offsite_urls", "reconcile", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -162,14 +193,17 @@ class Settings(BaseSettings):
         return value
 
     @field_validator("user_data_archives", "lease_seconds", "deadline_seconds", "retry_seconds",
-                     "visibility_seconds")
+                     "visibility_seconds", "restore_jobs", "services_seconds",
+                     "objective_database_seconds", "objective_redis_seconds",
+                     "objective_user_data_seconds", "objective_application_seconds",
+                     "objective_loss_seconds")
     @classmethod
     def _above_zero(cls, value: int) -> int:
         if value < 1:
             raise ValueError("must be 1 or more")
         return value
 
-    @field_validator("database_uri")
+    @field_validator("database_uri", "drill_database_uri")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
@@ -177,7 +211,7 @@ class Settings(BaseSettings):
             raise ValueError("not a postgresql:// URI")
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "drill_redis_url")
     @classmethod
     def _redis(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
@@ -221,6 +255,11 @@ class Settings(BaseSettings):
         return first + tuple(url for url in self.offsite_urls if url not in first)
 
     @property
+    def quarantine(self) -> Path:
+        """Where files go that no row names."""
+        return self.quarantine_dir or self.root / ".nightscan_quarantine"
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone of the timetable."""
         return ZoneInfo(self.timezone)
@@ -234,76 +273,3 @@ def variables() -> dict[str, str]:
         if isinstance(alias, AliasChoices):
             names[str(alias.choices[0])] = field
     return names
-
-
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment; `SettingsError` tells everything that is wrong, a line each."""
-    environ = os.environ if environ is None else environ
-    known = variables()
-    problems = _unknown(environ, known)
-    values: dict[str, str] = {}
-    sources: dict[str, str] = {}
-    for name in known:
-        value, source, problem = _value(environ, name)
-        if problem:
-            problems.append(problem)
-        elif value is not None:
-            values[name], sources[name] = value, source
-    try:
-        settings = Settings(**values)  # type: ignore[arg-type]  # pydantic turns text into types
-    except ValidationError as exc:
-        problems += [_explain(error, sources) for error in exc.errors()]
-        raise SettingsError("\n".join(problems)) from None
-    if problems:
-        raise SettingsError("\n".join(problems))
-    if settings.visibility_seconds <= settings.deadline_seconds:
-        raise SettingsError(
-            f"NIGHTSCAN_VISIBILITY_SECONDS is {settings.visibility_seconds}, but must be above "
-            f"NIGHTSCAN_DEADLINE_SECONDS ({settings.deadline_seconds}), or the broker hands out "
-            f"a running task a second time; for example "
-            f"NIGHTSCAN_VISIBILITY_SECONDS={settings.deadline_seconds + 7200}")
-    return settings
-
-
-def _value(environ: Mapping[str, str], name: str) -> tuple[str | None, str, str | None]:
-    """One variable's value and source, or what is wrong with it."""
-    direct, file = environ.get(name), environ.get(f"{name}_FILE")
-    if direct and file:
-        return None, "", f"{name} and {name}_FILE are both set: unset one of them"
-    if not file:
-        return direct or None, "the environment", None
-    try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n"), file, None
-    except (OSError, UnicodeDecodeError) as exc:
-        return None, "", f"{name}_FILE names {file}, which cannot be read: {exc}"
-
-
-def _unknown(environ: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
-    problems = []
-    for name in sorted(environ):
-        bare = name.removesuffix("_FILE")
-        if not name.startswith(PREFIX) or name in known or bare in known:
-            continue
-        near = difflib.get_close_matches(bare, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else "see the table in README.md"
-        problems.append(f"{name} (from the environment) is not a setting: {hint}")
-    return problems
-
-
-def _explain(error: Any, sources: Mapping[str, str]) -> str:
-    """One line: the setting, its source, what is wrong, a valid example; never a secret's value."""
-    name = str(error["loc"][0]) if error["loc"] else "settings"
-    field = variables().get(name, name)
-    info = Settings.model_fields.get(field)
-    example = f"; for example {name}={info.examples[0]}" if info and info.examples else ""
-    secret = info is not None and info.annotation is SecretStr
-    value = "" if secret else f" {error['input']!r}"
-    reason = error["msg"].removeprefix("Value error, ")
-    return f"{name}{value} (from {sources.get(name, 'its default')}) is wrong: {reason}{example}"
-
-
-def without_secret(url: str) -> str:
-    """A URL for people to read: user and password left out."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{unquote(parts.path)}" if parts.scheme else url
