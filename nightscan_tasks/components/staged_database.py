@@ -1,16 +1,11 @@
-"""A database beside the live one: made, filled, and put in its place in one step.
-
-The live database is only touched by `swap`, which either happens as a whole or not at all: both
-renames are one transaction, and whoever connects meanwhile waits for its end.
-"""
+"""A database beside the live one: its name, who owns it, making it and removing it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import cast
 
 import psycopg
@@ -18,28 +13,15 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from nightscan_tasks import programs
-from nightscan_tasks.components.postgres import Connection, connect, environment, explain, where
-from nightscan_tasks.errors import ProcessFailed, RestoreRefused, SourceRefused
-from nightscan_tasks.model import Buffer, Json
-from nightscan_tasks.process import Program
+from nightscan_tasks.components.database_marks import databases
+from nightscan_tasks.components.postgres import Connection, connect
+from nightscan_tasks.errors import Busy, RestoreRefused, SourceRefused
+from nightscan_tasks.model import Json
 
 STAGED = "nightscan_staged_"
 _NAME_BYTES = 63
-_HEAD_BYTES = 4096
-_PAUSE_SECONDS = 0.05
-_TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
-_OLDEST_WITH_TRANSACTION_TIMEOUT = 170000
-# From these on psql knows the \restrict that a dump begins with.
-_RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
-
-
-@dataclass(frozen=True)
-class Swapped:
-    """The live name now means the new database; `old_name` is what was live, None if nothing was."""
-
-    database: str
-    old_name: str | None
+_PAUSE_SECONDS = 0.1
+_PATIENCE = 100  # pauses
 
 
 @contextmanager
@@ -47,6 +29,11 @@ def maintenance(dsn: SecretStr) -> Iterator[Connection]:
     """A connection to a database of the same server that is not the target."""
     with _first(dsn, [name for name in ("postgres", "template1") if name != target_name(dsn)]
                 ) as connection:
+        # It holds locks for as long as a load takes.
+        for name in ("statement_timeout", "lock_timeout", "idle_session_timeout", "transaction_timeout"):
+            connection.execute("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = %s",
+                               (name,))
+        connection.execute("SET default_transaction_read_only = off")
         yield connection
 
 
@@ -72,23 +59,45 @@ def staged_name(run_id: str) -> str:
     return STAGED + hashlib.sha256(run_id.encode()).hexdigest()[:32]
 
 
-def reserve(connection: Connection, name: str) -> None:
-    """Own `name` as long as the connection lives, and remove what dead restores left behind."""
-    if not _lock(connection, name):
-        raise RestoreRefused(f"another restore is filling {name} just now; wait for its end")
-    names = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)",
-                               (STAGED,)).fetchall()
-    for (other,) in names:
-        if other == name or _lock(connection, other):
-            drop(connection, other)
-            if other != name:
-                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (other,))
+@contextmanager
+def reserved(connection: Connection, name: str) -> Iterator[None]:
+    """Own the place `name`: no other process stages, swaps or undoes there meanwhile.
+
+    `Busy` if one still does after a while: a process that was killed is missed by its server soon.
+    """
+    for _ in range(_PATIENCE):
+        if lock(connection, name):
+            break
+        time.sleep(_PAUSE_SECONDS)
+    else:
+        raise Busy(f"another process is working on {name} just now; try again after its end")
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # a connection that is gone holds no lock
+            unlock(connection, name)
 
 
-def _lock(connection: Connection, name: str) -> bool:
+def sweep(connection: Connection, name: str) -> None:
+    """Remove what stands at `name`, and every half-filled database that nobody fills any more."""
+    for found in databases(connection):
+        if found.name == name:
+            drop(connection, name)
+        elif found.name.startswith(STAGED) and not found.mark.restored_by and lock(connection, found.name):
+            drop(connection, found.name)
+            unlock(connection, found.name)
+
+
+def lock(connection: Connection, name: str) -> bool:
+    """Try to own `name` as long as the connection lives; whether it did."""
     row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))",
                              (name,)).fetchone()
     return bool(row and row[0])
+
+
+def unlock(connection: Connection, name: str) -> None:
+    """Own `name` no more."""
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
 
 def drop(connection: Connection, name: str) -> None:
@@ -156,101 +165,3 @@ def _try(connection: Connection, statement: sql.Composed, what: str) -> list[str
     except psycopg.Error as exc:
         return [f"not restored: {what}: {str(exc).strip().splitlines()[0]}"]
     return []
-
-
-def loader() -> programs.Tool:
-    """A psql that understands what newer dumps begin with."""
-    for tool in programs.candidates("psql"):
-        major, minor = (*tool.version, 0)[:2]
-        if minor >= _RESTRICT.get(major, 0) and major >= min(_RESTRICT):
-            return tool
-    return programs.find("psql", at_least=(max(_RESTRICT) + 1,))
-
-
-def load(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretStr, name: str) -> None:
-    """Fill the database `name` in one transaction; the first error ends it.
-
-    An error out of `chunks` passes through, and nothing was loaded.
-    """
-    with connect(dsn, database=name) as connection:
-        env = environment(dsn, connection)
-        version = connection.info.server_version
-    env["PGOPTIONS"] = f"{env.get('PGOPTIONS', '')} -c default_transaction_read_only=off".strip()
-    argv = [str(psql.path), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1",
-            "--single-transaction", "--output=/dev/null", "--file=-"]
-    try:
-        with Program(argv, env=env, stdin=True) as program:
-            try:
-                for chunk in _for_server(chunks, version):
-                    program.write([chunk])
-                program.stdin.close()
-            except BrokenPipeError:
-                pass  # its exit status says more than the broken pipe does
-            program.finish()
-    except ProcessFailed as exc:
-        reason = explain(str(exc), where(dsn, database=name))
-        if reason.transient:
-            raise reason from exc
-        raise RestoreRefused(f"the dump cannot be loaded; the live database was not touched: {exc}"
-                             ) from exc
-
-
-def _for_server(chunks: Iterable[Buffer], version: int) -> Iterator[Buffer]:
-    """The dump, without the one line that a newer pg_dump writes and an older server refuses."""
-    source = iter(chunks)
-    if version < _OLDEST_WITH_TRANSACTION_TIMEOUT:
-        head = b""
-        for chunk in source:
-            head += bytes(chunk)
-            if len(head) >= _HEAD_BYTES:
-                break
-        yield head.replace(_TRANSACTION_TIMEOUT, b"", 1)
-    yield from source
-
-
-def swap(dsn: SecretStr, connection: Connection, staged: str) -> Swapped:
-    """Give the staged database the live name, after ending the live one's sessions.
-
-    While a rename waits for the last session, the server lets no new one in; so sessions are ended
-    from a second connection meanwhile. `RestoreRefused` if they do not end: nothing is changed then.
-    """
-    target = target_name(dsn)
-    row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", (target,)).fetchone()
-    live = row[0] if row else None
-    with maintenance(dsn) as second, ThreadPoolExecutor(1, "swap") as pool:
-        renames = pool.submit(_rename, connection, target, staged)
-        try:
-            while not renames.done():
-                _end_sessions(second, live)
-                wait([renames], _PAUSE_SECONDS)
-            return renames.result()
-        except psycopg.Error as exc:
-            raise RestoreRefused(_held(renames, target, exc)) from exc
-
-
-def _rename(connection: Connection, target: str, staged: str) -> Swapped:
-    with connection.transaction():
-        row = connection.execute(
-            "SELECT 'nightscan_before_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', "
-            "'YYYYMMDD\"T\"HH24MISSMS\"Z\"') FROM pg_database WHERE datname = %s", (target,)).fetchone()
-        if row:
-            _alter(connection, target, row[0])
-        _alter(connection, staged, target)
-    return Swapped(target, row[0] if row else None)
-
-
-def _alter(connection: Connection, name: str, new_name: str) -> None:
-    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-        sql.Identifier(name), sql.Identifier(new_name)))
-
-
-def _end_sessions(connection: Connection, database: int | None) -> None:
-    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = %s "
-                       "AND backend_type = 'client backend'", (database,))
-
-
-def _held(renames: Future[Swapped], target: str, error: psycopg.Error) -> str:
-    refused = renames.exception()
-    return (f"database {target} cannot be replaced now; nothing was changed: "
-            f"{str(refused or error).strip()}; stop the application, or let a role with "
-            f"pg_signal_backend restore")

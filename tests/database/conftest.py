@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -20,8 +21,9 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components.base import Dump, Shared
 from nightscan_tasks.components.database import Database
+from nightscan_tasks.components.database_restorer import DatabaseRestorer
 from nightscan_tasks.errors import ProcessFailed
-from nightscan_tasks.model import Report
+from nightscan_tasks.model import Artifact, Report
 from nightscan_tasks.process import Program
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.world.postgres import Postgres
@@ -121,6 +123,13 @@ class Scratch:
         with self.opened(announce=announce, **settings) as dump:
             return drain(dump), dump.report()
 
+    def saved(self) -> Saved:
+        """The same as something to restore from."""
+        return Saved(*self.dump())
+
+    def restorer(self, run_id: str = "r", **options: Any) -> DatabaseRestorer:
+        return DatabaseRestorer(self.dsn, run_id, **options)
+
 
 def no_listing(*_: object) -> object:
     raise AssertionError("the database lists no files")
@@ -180,3 +189,21 @@ def made(cluster: Server) -> Iterator[Scratch]:
 def drop(connection: psycopg.Connection[TupleRow], names: Sequence[str]) -> None:
     for name in names:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+class Saved:
+    """What a test saved, as a restorer's `Source`."""
+
+    def __init__(self, streams: dict[str, bytes], report: Report) -> None:
+        self.streams = streams
+        self.report = report
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        return tuple(Artifact(f"{name}.gz", "database", "database", len(data), "", 0, "")
+                     for name, data in sorted(self.streams.items()))
+
+    @contextlib.contextmanager
+    def open(self, artifact: Artifact) -> Iterator[Iterator[bytes]]:
+        data = self.streams[artifact.name.removesuffix(".gz")]
+        yield (data[start:start + 4096] for start in range(0, len(data), 4096))

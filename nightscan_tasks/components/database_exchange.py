@@ -1,0 +1,75 @@
+"""Databases change their names in one transaction, however many sessions they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from nightscan_tasks.components.database_marks import Mark, Marked, write_mark
+from nightscan_tasks.components.postgres import Connection
+from nightscan_tasks.components.staged_database import maintenance
+from nightscan_tasks.errors import RestoreRefused
+
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Rename:
+    """One database gets another name, and another mark below its comment."""
+
+    database: Marked
+    new_name: str
+    mark: Mark
+    comment: str | None = None
+    """What people's comment becomes; None leaves it."""
+
+
+def kept_name(connection: Connection, kind: str) -> str:
+    """Where a database is kept that was live until now: `nightscan_before_20261123T020000123Z`."""
+    row = connection.execute("SELECT %s || to_char(clock_timestamp() AT TIME ZONE 'UTC', "
+                             "'YYYYMMDD\"T\"HH24MISSMS\"Z\"')", (f"nightscan_{kind}_",)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def exchange(dsn: SecretStr, connection: Connection, renames: Sequence[Rename]) -> None:
+    """Do all renames, in their order, or none; whoever is connected to one of the databases is thrown out.
+
+    While a rename waits for the last session, the server lets no new one in; so sessions are ended
+    from a second connection meanwhile. `RestoreRefused` if they do not end: nothing is changed then.
+    """
+    oids = [rename.database.oid for rename in renames]
+    with maintenance(dsn) as second, ThreadPoolExecutor(1, "exchange") as pool:
+        renaming = pool.submit(_rename, connection, renames)
+        try:
+            while not renaming.done():
+                _end_sessions(second, oids)
+                wait([renaming], _PAUSE_SECONDS)
+            renaming.result()
+        except psycopg.Error as exc:
+            raise RestoreRefused(_held(renaming, renames[0].database.name, exc)) from exc
+
+
+def _rename(connection: Connection, renames: Sequence[Rename]) -> None:
+    with connection.transaction():
+        for rename in renames:
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(rename.database.name), sql.Identifier(rename.new_name)))
+            comment = rename.database.comment if rename.comment is None else rename.comment
+            write_mark(connection, rename.new_name, comment, rename.mark)
+
+
+def _end_sessions(connection: Connection, oids: list[int]) -> None:
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                       "WHERE datid::bigint = ANY (%s) AND backend_type = 'client backend'", (oids,))
+
+
+def _held(renaming: Future[None], name: str, error: psycopg.Error) -> str:
+    refused = renaming.exception()
+    return (f"database {name} cannot be replaced now; nothing was changed: "
+            f"{str(refused or error).strip()}; stop the application, or let a role with "
+            f"pg_signal_backend restore")
