@@ -8,7 +8,7 @@ from beat_schedule import schedule
 from nightscan_tasks.settings import load
 from worker import configuration, signals
 
-TASKS = [f"nightscan_tasks.tasks.{name}" for name in ("backups", "parts", "control", "restores")]
+TASKS = [f"nightscan_tasks.tasks.{name}" for name in ("backups", "parts", "control", "restores", "proof")]
 
 
 def create_app() -> Celery:

@@ -22,6 +22,7 @@ _COMMANDS = (
     Lazy("verify", "read every stored byte of a set back, and compare"),
     Lazy("rotate", "remove the sets that are past their time"),
     Lazy("restore", "put a set back"),
+    Lazy("health", "check that what is live works"),
     Lazy("world", "a whole NightScan on loopback, to try things on"),
     Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nightscan_tasks import settings
+from nightscan_tasks.cli.findings import as_json, finding_lines, status
 from nightscan_tasks.cli.session import Exit, Session, json_command
-from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.doctor import Finding, Level, examine
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.model import Tier
@@ -15,7 +15,6 @@ from nightscan_tasks.wording import count
 from nightscan_tasks.workflows import PLANS
 
 QUEUES = tuple(f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control"))
-_NAME_COLUMNS = 16
 
 
 @json_command(name="doctor", short_help="check everything that a backup will need")
@@ -29,22 +28,15 @@ def command(session: Session) -> None:
         loaded = settings.load()
     except SettingsError as exc:
         findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
-        session.finish(Exit.FAILED, _as_json(findings), lines(findings))
+        session.finish(Exit.FAILED, as_json(findings), lines(findings))
     findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
     findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=QUEUES, consumers=_consumers)
-    session.finish(_status(findings), _as_json(findings), lines(findings))
+    session.finish(status(findings), as_json(findings), lines(findings))
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """A line for each finding, folded where it must be, and what to do below it."""
-    for finding in findings:
-        level = finding.level.value if finding.level is Level.OK else finding.level.value.upper()
-        first, *rest = fold(f"{level:<4}  {finding.name:<{_NAME_COLUMNS}}  {finding.found}",
-                            hanging=" " * (_NAME_COLUMNS + 8))
-        yield from (first, *rest)
-        if finding.advice:
-            yield from fold(f"-> {finding.advice}", indent=" " * (_NAME_COLUMNS + 8),
-                            hanging=" " * (_NAME_COLUMNS + 11))
+    """A line for each finding, and the verdict."""
+    yield from finding_lines(findings)
     yield ""
     yield _verdict(findings)
 
@@ -56,16 +48,6 @@ def _verdict(findings: Sequence[Finding]) -> str:
     if warned:
         return f"A backup would work; {count(warned, 'warning')}."
     return "Everything that a backup needs is there."
-
-
-def _status(findings: Sequence[Finding]) -> Exit:
-    levels = {finding.level for finding in findings}
-    return Exit.FAILED if Level.FAIL in levels else Exit.DEGRADED if Level.WARN in levels else Exit.DONE
-
-
-def _as_json(findings: Sequence[Finding]) -> dict[str, object]:
-    return {"level": max((finding.level for finding in findings), key=list(Level).index).value,
-            "findings": list(findings)}
 
 
 def _consumers() -> dict[str, list[str]]:

@@ -139,6 +139,18 @@ def fingerprint_database(connection: Connection, *, content: bool) -> dict[str, 
         }
 
 
+def outline_database(connection: Connection) -> dict[str, Json]:
+    """The same without any content: labels of tables and materialized views, counts of other objects."""
+    with connection.transaction():
+        setting_all(connection, _STEADY)
+        tables = _tables(connection)
+        return {
+            "tables": [table.label for table in tables if not table.is_view],
+            "materialized_views": [table.label for table in tables if table.is_view],
+            "objects": dict(connection.execute(_OBJECTS).fetchall()),
+        }
+
+
 def _tables(connection: Connection) -> list[_Table]:
     steady = _STEADY_TYPES if connection.info.server_version >= _HASHES_RECORDS else []
     return [_Table(*row) for row in connection.execute(_TABLES, (steady,)).fetchall()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,3 +49,8 @@ def warn(name: str, found: str, advice: str) -> Finding:
 def fail(name: str, found: str, advice: str = "") -> Finding:
     """A backup will fail, or must not be relied on."""
     return Finding(name, Level.FAIL, found, advice)
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    """The worst level there is; ok where there is none."""
+    return max((finding.level for finding in findings), key=list(Level).index, default=Level.OK)
