@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from redis import exceptions
 
-from nightscan_tasks.components.redis_server import Client, functions, is_refusal
+from nightscan_tasks.components.redis_functions import libraries
+from nightscan_tasks.components.redis_server import Client, is_refusal
 from nightscan_tasks.model import Json
 
 _MODULUS = 1 << 128
-_TOLERANCE_MS = 2000
+TOLERANCE_MS = 2000
 _RANGE = 1000
 
 
@@ -27,7 +28,7 @@ def fingerprint_redis(client: Client) -> dict[str, Json]:
     """
     numbers = [int(name.removeprefix("db")) for name in client.info("keyspace")]
     return {"databases": {str(number): _database(client, number) for number in sorted(numbers)},
-            "functions": hashlib.sha256(functions(client) or b"").hexdigest()}
+            "functions": hashlib.sha256(repr(sorted((libraries(client) or {}).items())).encode()).hexdigest()}
 
 
 def _database(client: Client, number: int) -> dict[str, Json]:
@@ -38,17 +39,24 @@ def _database(client: Client, number: int) -> dict[str, Json]:
     try:
         keys, total, expiring = 0, 0, cast("dict[str, Json]", {})
         for name in set(map(bytes, other.scan_iter(count=_RANGE))):
-            kind, expires_at_ms = bytes(other.type(name)), _expires_at_ms(other, name)
-            if kind == b"none":
+            expires_at_ms, digest = _expires_at_ms(other, name), digest_of(other, name)
+            if digest is None:
                 continue
-            digest = hashlib.sha256(repr((name, kind, list(_value(other, name, kind)))).encode())
-            keys, total = keys + 1, total + int.from_bytes(digest.digest()[:16], "big")
+            keys, total = keys + 1, total + int.from_bytes(digest[:16], "big")
             if expires_at_ms is not None:
                 expiring[hashlib.sha256(name).hexdigest()[:32]] = expires_at_ms
         return {"keys": keys, "digest": f"{total % _MODULUS:032x}", "expiring": expiring}
     finally:
         other.close()
         pool.disconnect()
+
+
+def digest_of(client: Client, name: bytes) -> bytes | None:
+    """A digest of a key's name, type and value, the same on any server; None where there is no such key."""
+    kind = bytes(client.type(name))
+    if kind == b"none":
+        return None
+    return hashlib.sha256(repr((name, kind, list(_value(client, name, kind)))).encode()).digest()
 
 
 def _expires_at_ms(client: Client, name: bytes) -> int | None:
@@ -147,5 +155,5 @@ def _compare(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         yield f"{was.get('keys', 0)} keys as expected, but their names or values differ"
     expected, found = was.get("expiring") or {}, now.get("expiring") or {}
     if wrong := [name for name in {*expected, *found}
-                 if abs(expected.get(name, 0) - found.get(name, 0)) > _TOLERANCE_MS]:
+                 if abs(expected.get(name, 0) - found.get(name, 0)) > TOLERANCE_MS]:
         yield f"{len(wrong)} keys expire at another time"

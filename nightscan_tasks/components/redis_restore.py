@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import SecretStr
 from redis import exceptions
 
 from nightscan_tasks.components.celery_keys import CeleryKeys
-from nightscan_tasks.components.keys import parse_commands, read_keys, write_keys
-from nightscan_tasks.components.rdb import rdb_version
+from nightscan_tasks.components.keys import read_keys, write_keys
+from nightscan_tasks.components.redis_saved import Saved, differences
 from nightscan_tasks.components.redis_server import (
     Client,
     connected,
@@ -29,13 +29,10 @@ from nightscan_tasks.components.redis_server import (
     where,
 )
 from nightscan_tasks.components.scratch_redis import Scratch, scratch_server
-from nightscan_tasks.errors import DumpIncomplete, RestoreRefused, SourceRefused
+from nightscan_tasks.errors import RestoreRefused, SourceRefused
 from nightscan_tasks.model import Buffer, Json
 
-_HEAD_BYTES = 9
 _SCAN_COUNT = 500
-_PAYLOADS = {b"RESTORE": 3, b"FUNCTION": 2}
-_TRAILER_BYTES = 10  # of a DUMP: two bytes of RDB version, eight of checksum
 
 
 @dataclass(frozen=True)
@@ -71,12 +68,9 @@ def restore_redis(chunks: Iterable[Buffer], kind: Literal["rdb", "resp"], *, url
     with connected(target) as client:
         client.ping()
         live = flavour(client)
-    version, source = _peek(chunks, kind)
-    with scratch_server(version or live.rdb_version, live=live, temp_dir=temp_dir) as scratch:
-        if kind == "rdb":
-            scratch.load_rdb(cast("Iterator[Buffer]", source))
-        else:
-            scratch.load_commands(cast("Iterator[list[bytes]]", source))
+    saved = Saved.of(chunks, kind)
+    with scratch_server(saved.version or live.rdb_version, live=live, temp_dir=temp_dir) as scratch:
+        saved.load(scratch)
         _check(scratch, expected)
         moved, notes = _move(scratch, target)
         versions = {"redis": str(live), "scratch": f"{scratch.tool.name} {scratch.tool}"}
@@ -89,50 +83,13 @@ def restore_redis(chunks: Iterable[Buffer], kind: Literal["rdb", "resp"], *, url
         versions=versions, notes=notes, elapsed_seconds=time.monotonic() - started)
 
 
-def _peek(chunks: Iterable[Buffer],
-          kind: Literal["rdb", "resp"]) -> tuple[int, Iterator[Buffer] | Iterator[list[bytes]]]:
-    """The RDB version of a backup, 0 if it has no key to tell it; and the backup from its start."""
-    if kind == "resp":
-        return _peek_commands(parse_commands(chunks))
-    source, head = iter(chunks), b""
-    for chunk in source:
-        head += bytes(chunk)
-        if len(head) >= _HEAD_BYTES:
-            break
-    version = rdb_version(head)
-    if version is None:
-        raise DumpIncomplete(f"this is no RDB: it begins with {head[:_HEAD_BYTES]!r}")
-    return version, itertools.chain([head], source)
-
-
-def _peek_commands(commands: Iterator[list[bytes]]) -> tuple[int, Iterator[list[bytes]]]:
-    seen = []
-    for words in commands:
-        seen.append(words)
-        if place := _PAYLOADS.get(words[0].upper()):
-            version = int.from_bytes(words[place][-_TRAILER_BYTES:][:2], "little")
-            return version, itertools.chain(seen, commands)
-    return 0, iter(seen)
-
-
 def _check(scratch: Scratch, expected: Mapping[str, Json]) -> None:
-    """The scratch server holds what was counted; keys may have expired since, but no others are lost."""
-    if not expected.get("exact"):
-        return
+    """The scratch server holds what was counted."""
     with connected(scratch.url) as client:
         found = keyspace(client, scratch.url)
-    was = cast("Mapping[str, Mapping[str, int | None]]", expected.get("databases") or {})
-    differences = []
-    for number in sorted({*map(int, was), *found}):
-        keys, _ = found.get(number, (0, 0))
-        wanted = was.get(str(number)) or {"keys": 0, "expires": 0}
-        most, expiring = wanted["keys"] or 0, wanted["expires"]
-        least = 0 if expiring is None else most - expiring
-        if not least <= keys <= most:
-            differences.append(f"database {number}: {most} keys expected, {keys} found")
-    if differences:
+    if lines := differences(found, expected):
         raise RestoreRefused("the backup does not hold what was counted when it was made; nothing live "
-                             "was touched: " + "; ".join(differences))
+                             "was touched: " + "; ".join(lines))
 
 
 def _move(scratch: Scratch, target: SecretStr) -> tuple[_Moved, tuple[str, ...]]:

@@ -115,6 +115,12 @@ def where(url: SecretStr) -> str:
     return without_secret(url.get_secret_value()).partition("://")[2].partition("?")[0]
 
 
+def server_at(url: SecretStr) -> str:
+    """The server for people, whichever database the URL names: `Redis at localhost:6379`."""
+    place = where(url)
+    return f"Redis at {place if place.startswith('/') else place.partition('/')[0]}"
+
+
 def is_refusal(error: Exception) -> bool:
     """Whether a command is forbidden or missing here, rather than failed."""
     return isinstance(error, exceptions.ResponseError) and any(

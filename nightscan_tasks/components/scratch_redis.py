@@ -186,7 +186,7 @@ def scratch_server(version: int, *, live: Flavour, temp_dir: Path) -> Iterator[S
 
     `RestoreRefused` says what to install where there is none. Leaving it removes all of it.
     """
-    tool, flavour = _choose(version, live)
+    tool, flavour = choose_scratch(version, live)
     # The path of a socket has little room; apart from it the folder holds a log.
     parent = temp_dir if len(str(temp_dir)) <= _LONGEST_PARENT else None
     folder = Path(tempfile.mkdtemp(prefix="nightscan-redis-", dir=parent))
@@ -204,7 +204,16 @@ def scratch_server(version: int, *, live: Flavour, temp_dir: Path) -> Iterator[S
         shutil.rmtree(folder)
 
 
-def _choose(version: int, live: Flavour) -> tuple[programs.Tool, Flavour]:
+def choose_scratch(version: int, live: Flavour) -> tuple[programs.Tool, Flavour]:
+    """The server that will be started: it reads RDB `version` and writes keys that `live` reads.
+
+    `RestoreRefused` says what to do where there is none.
+    """
+    if not live.reads(version):
+        raise RestoreRefused(
+            f"the backup has RDB version {version}, which {live} cannot read (it writes {live.rdb_version}): "
+            f"upgrade that server to the version that was saved, or restore into another one "
+            f"(--target-redis); nothing live was touched")
     seen = []
     for name in ("valkey-server", "redis-server"):
         for tool in programs.candidates(name):

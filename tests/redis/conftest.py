@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from redis.retry import Retry
 from nightscan_tasks import programs
 from nightscan_tasks.components.base import Dump, Shared
 from nightscan_tasks.components.redis import Redis
-from nightscan_tasks.model import Report
+from nightscan_tasks.model import Artifact, Chunks, Report
 from nightscan_tasks.process import Program
 from nightscan_tasks.settings import Settings
 
@@ -94,10 +95,40 @@ class Server:
         shared = Shared(announce=refuse, listing=refuse)
         return self.component(**settings).open("redis", shared)
 
+    def source(self, kind: str = "rdb") -> SavedRedis:
+        """Save it now, to be restored from."""
+        settings = {}
+        if kind == "resp":
+            self.run(("ACL", "SETUSER", "saver", "on", ">x", "~*", "+@all", "-sync", "-psync"))
+            settings = {"REDIS_URL": self.url(user="saver", password="x")}
+        streams, report = self.dump(**settings)
+        ((name, data),) = streams.items()
+        artifact = Artifact(name=f"{name}.gz.gpg", component="redis", part="redis", plain_bytes=len(data),
+                            plain_sha256="", stored_bytes=len(data), stored_sha256="")
+        return SavedRedis(report, artifact, data)
+
     def dump(self, **settings: object) -> tuple[dict[str, bytes], Report]:
         with self.opened(**settings) as dump:
             streams = {stream.name: b"".join(map(bytes, stream.chunks)) for stream in dump.streams()}
             return streams, dump.report()
+
+
+@dataclass(frozen=True)
+class SavedRedis:
+    """A dump that is held in memory, as what a restorer reads from."""
+
+    report: Report
+    artifact: Artifact
+    data: bytes
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        return (self.artifact,)
+
+    @contextlib.contextmanager
+    def open(self, artifact: Artifact) -> Iterator[Chunks]:
+        assert artifact == self.artifact
+        yield (self.data[start:start + 1000] for start in range(0, len(self.data), 1000))
 
 
 def refuse(*_: object) -> Any:

@@ -199,7 +199,7 @@ def test_a_backup_of_valkey_does_not_go_into_an_old_redis(
         each.empty()
     fill(both["valkey"])
     data, expected = save(both["valkey"], "rdb")
-    with pytest.raises(RestoreRefused, match=r"RDB version 80.*redis 6\.2.*apt-get install"):
+    with pytest.raises(RestoreRefused, match=r"RDB version 80.*redis 6\.2.*upgrade that server"):
         put_back(both["redis"], data, "rdb", expected, tmp_path)
 
 
