@@ -10,34 +10,41 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from types import TracebackType
+from typing import IO, Protocol, Self
 
-from nightscan_tasks.components.entry import Kind, read_index_line
+from nightscan_tasks.components.entry import Entry, Kind, read_index_line
 from nightscan_tasks.components.problems import Problems, shown
 from nightscan_tasks.components.restored import Restored, restored
-from nightscan_tasks.components.tree import GrowingTree
+from nightscan_tasks.components.tree import Elsewhere, Trees
+from nightscan_tasks.components.treeprint import Fingerprint
 from nightscan_tasks.errors import DigestMismatch, RestoreRefused
-from nightscan_tasks.model import Buffer, Chunks
+from nightscan_tasks.model import Buffer, Chunks, Json
 
 _READ_BYTES = 1 << 20
 _NAMED = 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """What was unpacked; `notes` are attributes and owners that this system did not take."""
+    """What was unpacked; `notes` are attributes and owners that this system did not take.
+
+    `fingerprint` is what lies on disk now, where the archives came with their indexes.
+    """
 
     files: int
     directories: int
     links: int
     content_bytes: int
     notes: tuple[str, ...] = ()
+    fingerprint: Mapping[str, Json] = field(default_factory=dict)
 
 
 def extract(chunks: Chunks, target: Path, *, index: Chunks | None = None,
@@ -50,60 +57,84 @@ def extract(chunks: Chunks, target: Path, *, index: Chunks | None = None,
     stream is damaged. `RestoreRefused` when a name would leave the folder or is there already. `owner`
     restores owners by name, else by number; None does so for root.
     """
-    chown = os.geteuid() == 0 if owner is None else owner
-    with ExitStack() as stack:
-        extraction = _Extraction(
-            stack.enter_context(GrowingTree(target)), stack.enter_context(GrowingTree(target)),
-            None if index is None else _lines(index), include or _everything, chown=chown)
-        try:
-            extraction.run(chunks)
-        except tarfile.TarError as exc:
-            raise DigestMismatch(f"the archive is damaged: {exc}") from exc
-    return extraction.report()
+    with Extraction(target, include=include, owner=owner) as extraction:
+        extraction.run(chunks, index=index)
+        return extraction.finish()
 
 
-class _Extraction:
-    def __init__(self, tree: GrowingTree, links: GrowingTree, index: Iterator[bytes] | None,
-                 include: Callable[[bytes], bool], *, chown: bool) -> None:
-        self._tree = tree
-        self._links = links  # the same folder: a link needs two places open at once
-        self._index = index
-        self._include = include
-        self._chown = chown
+class Extraction:
+    """Archives of one set on their way into one folder, of which parts may lie `elsewhere`.
+
+    `run` each archive, then `finish`: folders get their modes and times last, since whatever is made in
+    them changes the time. A folder above what `include` chose gets its own, too.
+    """
+
+    def __init__(self, target: Path, elsewhere: Elsewhere | None = None, *,
+                 include: Callable[[bytes], bool] | None = None, owner: bool | None = None) -> None:
+        self._include = include or _everything
+        self._chown = os.geteuid() == 0 if owner is None else owner
         self._problems = Problems()
-        self._folders: dict[bytes, Restored] = {}
+        self._folders: dict[bytes, tuple[Restored, bool]] = {}
+        self._parents: set[bytes] = {b""}
         self._counts = dict.fromkeys(Kind, 0)
         self._content_bytes = 0
         self._differing: list[str] = []
+        self._index: Iterator[bytes] | None = None
         self._sha256 = hashlib.sha256()
+        self._fingerprint = Fingerprint()
+        with ExitStack() as stack:
+            self._tree = stack.enter_context(Trees(target, elsewhere, grow=True))
+            # The same folders: a link needs two places open at once.
+            self._links = stack.enter_context(Trees(target, elsewhere, grow=True))
+            self._stack = stack.pop_all()
 
-    def run(self, chunks: Chunks) -> None:
-        """Unpack everything; then give folders their modes and times, from the deepest up."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def run(self, chunks: Chunks, *, index: Chunks | None = None) -> None:
+        """Unpack one archive, and compare it with its index; errors as `extract` has them."""
+        self._index = None if index is None else lines(index)
         stream = _Stream(chunks)
-        with tarfile.open(  # type: ignore[call-overload]  # a stream need only be readable
-                fileobj=stream, mode="r|", bufsize=_READ_BYTES, encoding="utf-8",
-                errors="surrogateescape") as archive:
-            for member in _members(archive):
-                self._take(restored(member), archive, member)
+        try:
+            with tarfile.open(  # type: ignore[call-overload]  # a stream need only be readable
+                    fileobj=stream, mode="r|", bufsize=_READ_BYTES, encoding="utf-8",
+                    errors="surrogateescape") as archive:
+                for member in _members(archive):
+                    self._take(restored(member), archive, member)
+        except tarfile.TarError as exc:
+            raise DigestMismatch(f"the archive is damaged: {exc}") from exc
         stream.drain()
-        for path in sorted(self._folders, reverse=True):
-            self._dress_folder(path, self._folders[path])
         if self._index is not None and next(self._index, None) is not None:
             self._differ("the index lists more than the archive holds")
         if self._differing:
             raise DigestMismatch("the archive differs from its index: "
                                  + "; ".join(self._differing[:_NAMED]))
 
-    def report(self) -> ExtractReport:
-        """What was done."""
+    def finish(self) -> ExtractReport:
+        """Give folders their owners, modes and times, from the deepest up, and say what was done.
+
+        The fingerprint is that of what is on disk: each entry was looked at after it was written.
+        """
+        for path in sorted(self._folders, reverse=True):
+            entry, counts = self._folders[path]
+            if counts or path in self._parents:
+                self._dress_folder(path, entry)
         return ExtractReport(
             self._counts[Kind.FILE], self._counts[Kind.DIRECTORY],
             self._counts[Kind.SYMLINK] + self._counts[Kind.HARD_LINK], self._content_bytes,
-            self._problems.notes)
+            self._problems.notes, self._fingerprint.as_json())
 
     def _take(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         included = bool(entry.path) and self._include(entry.path)
+        if entry.kind is Kind.DIRECTORY and entry.path:
+            known = self._folders.get(entry.path, (entry, False))
+            self._folders[entry.path] = entry, known[1] or included
         if included:
+            self._note_parents(entry.path)
             try:
                 self._create(entry, archive, member)
             except (FileExistsError, NotADirectoryError) as exc:
@@ -113,24 +144,51 @@ class _Extraction:
             self._counts[entry.kind] += 1
         self._compare(entry, included=included)
 
+    def _note_parents(self, path: bytes) -> None:
+        parent = path.rpartition(b"/")[0]
+        while parent not in self._parents:
+            self._parents.add(parent)
+            parent = parent.rpartition(b"/")[0]
+
     def _create(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         folder, name = self._tree.locate(entry.path)
+        sha256 = ""
         if entry.kind is Kind.DIRECTORY:
             self._make_folder(folder, name)
-            self._folders[entry.path] = entry
-        elif entry.kind is Kind.HARD_LINK:
-            self._link(entry, folder, name)
+            return
+        if entry.kind is Kind.HARD_LINK:
+            sha256 = self._link(entry, folder, name)
         elif entry.kind is Kind.FILE:
             self._write(entry, archive, member, os.open(name, _NEW_FILE, 0o600, dir_fd=folder))
+            sha256 = self._sha256.hexdigest()
         else:
-            if entry.kind is Kind.SYMLINK:
-                os.symlink(entry.target, name, dir_fd=folder)
-            else:
-                os.mkfifo(name, 0o600, dir_fd=folder)
-                os.chmod(name, entry.mode, dir_fd=folder)
-            if self._chown:
-                os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
-            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+            self._make_special(entry, folder, name)
+        if self._index is not None and (sha256 or entry.kind is not Kind.HARD_LINK):
+            self._look(entry, folder, name, sha256)
+
+    def _make_special(self, entry: Restored, folder: int, name: bytes) -> None:
+        if entry.kind is Kind.SYMLINK:
+            os.symlink(entry.target, name, dir_fd=folder)
+        else:
+            os.mkfifo(name, 0o600, dir_fd=folder)
+        if self._chown:
+            os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        if entry.kind is Kind.FIFO:
+            os.chmod(name, entry.mode, dir_fd=folder)
+        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+
+    def _look(self, entry: Restored, folder: int, name: bytes, sha256: str) -> None:
+        """Count an entry as it is on disk now, not as it was meant to be."""
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        target = os.readlink(name, dir_fd=folder) if entry.kind is Kind.SYMLINK else b""
+        self._fingerprint.add(
+            Entry(entry.path, entry.kind, stat.S_IMODE(status.st_mode), status.st_mtime_ns, 0, 0, b"", b"",
+                  status.st_size, target), sha256)
+        if (entry.kind is not Kind.SYMLINK and entry.kind is not Kind.HARD_LINK
+                and (stat.S_IMODE(status.st_mode), status.st_mtime_ns) != (entry.mode, entry.mtime_ns)):
+            self._problems.note_file(
+                entry.path, f"has mode {stat.S_IMODE(status.st_mode):04o} and mtime {status.st_mtime_ns} ns "
+                            f"here, {entry.mode:04o} and {entry.mtime_ns} ns in the set")
 
     def _make_folder(self, folder: int, name: bytes) -> None:
         try:
@@ -139,13 +197,17 @@ class _Extraction:
             if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise
 
-    def _link(self, entry: Restored, folder: int, name: bytes) -> None:
+    def _link(self, entry: Restored, folder: int, name: bytes) -> str:
+        """Make another name of a file; the hash of what it names now, empty if that is not there."""
         other, first = self._links.locate(entry.target)
         try:
             os.link(first, name, src_dir_fd=other, dst_dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             self._problems.note(f"{shown(entry.path)} is another name of {shown(entry.target)}, which "
                                 f"was not unpacked: include that one too")
+            return ""
+        with os.fdopen(os.open(name, _OLD_FILE, dir_fd=folder), "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _write(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo,
                descriptor: int) -> None:
@@ -186,6 +248,7 @@ class _Extraction:
             self._dress(descriptor, entry)
         finally:
             os.close(descriptor)
+        self._look(entry, folder, name, "")
 
     def _dress(self, descriptor: int, entry: Restored) -> None:
         """Owner first, since a change of it takes set-id bits away; the time last."""
@@ -256,11 +319,12 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             return
 
 
-def _lines(chunks: Chunks) -> Iterator[bytes]:
+def lines(chunks: Chunks) -> Iterator[bytes]:
+    """The lines of a stream, without their ends."""
     rest = b""
     for chunk in chunks:
-        *lines, rest = (rest + bytes(chunk)).split(b"\n")
-        yield from lines
+        *whole, rest = (rest + bytes(chunk)).split(b"\n")
+        yield from whole
     if rest:
         yield rest
 

@@ -7,11 +7,14 @@ a symlink in the meantime does not make us read what is elsewhere.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: should it have become a fifo, opening it must not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -95,3 +98,58 @@ class GrowingTree(Tree):
         except FileNotFoundError:
             os.mkdir(name, 0o700, dir_fd=above)
             return super()._enter(name, flags, above)
+
+
+Elsewhere = Mapping[bytes, tuple[Path, bytes]]
+"""Folders of a tree that lie elsewhere: by path, a folder and the path in there."""
+
+
+class Trees:
+    """A tree of which some folders lie elsewhere: on another disk, under another name.
+
+    `root` and each folder that `elsewhere` names stay open. With `grow`, folders that are missing on the
+    way are made.
+    """
+
+    def __init__(self, root: Path, elsewhere: Elsewhere | None = None, *, grow: bool = False) -> None:
+        kind = GrowingTree if grow else Tree
+        with ExitStack() as stack:
+            self._main = stack.enter_context(kind(root))
+            # The deepest first: it is the nearest.
+            self._elsewhere = [(folder, name, stack.enter_context(kind(base))) for folder, (base, name)
+                               in sorted((elsewhere or {}).items(), reverse=True)]
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def locate(self, path: bytes) -> tuple[int, bytes]:
+        """The folder that holds `path`, open until the next call, and the name in there."""
+        for folder, name, tree in self._elsewhere:
+            if path.startswith(folder) and path[len(folder):len(folder) + 1] in {b"", b"/"}:
+                return tree.locate(name + path[len(folder):])
+        return self._main.locate(path)
+
+    def lstat(self, path: bytes) -> os.stat_result | None:
+        """What lies there, the symlink itself; None if nothing does."""
+        try:
+            folder, name = self.locate(path)
+            return os.stat(name or b".", dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def names(self, path: bytes) -> list[bytes]:
+        """The names in a folder, sorted; none if it is not there."""
+        try:
+            folder, name = self.locate(path)
+            descriptor = os.open(name or b".", _LISTED, dir_fd=folder)
+        except FileNotFoundError:
+            return []
+        try:
+            return sorted(map(os.fsencode, os.listdir(descriptor)))  # noqa: PTH208 - Path takes none
+        finally:
+            os.close(descriptor)

@@ -23,7 +23,9 @@ import pytest
 
 from nightscan_tasks.components.base import Component, Dump, Shared
 from nightscan_tasks.components.entry import Indexed, read_index_line
-from nightscan_tasks.model import Report
+from nightscan_tasks.components.treeprint import combine
+from nightscan_tasks.errors import NotFound
+from nightscan_tasks.model import Artifact, Chunks, Report
 
 _NOBODY = 65534
 _QUIET = ("--warning=no-timestamp", "--warning=no-unknown-keyword")  # the tree has very odd times
@@ -56,7 +58,29 @@ class Saved:
             return archive.getmembers()
 
 
+@dataclass(frozen=True)
+class SavedSet:
+    """One component of a set, in memory: what a restorer restores from. `lost` are names the store lacks."""
+
+    report: Report
+    artifacts: tuple[Artifact, ...]
+    contents: dict[str, bytes]
+    lost: frozenset[str] = frozenset()
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[Chunks]:
+        if artifact.name in self.lost:
+            raise NotFound(f"there is no {artifact.name}")
+        data = self.contents[artifact.name]
+        yield (data[start:start + 100_003] for start in range(0, len(data), 100_003))
+
+    def without(self, name: str) -> SavedSet:
+        return SavedSet(self.report, tuple(each for each in self.artifacts if each.name != name),
+                        self.contents)
+
+
 Save = Callable[..., Saved]
+SaveSet = Callable[[Component], SavedSet]
 GnuTar = Callable[..., bytes]
 
 
@@ -80,6 +104,26 @@ def save(shared: Shared) -> Save:
             assert index[0] == tar[0].removesuffix("tar") + "index.jsonl"
             return Saved(tar[1], index[1], dump)
     return read
+
+
+@pytest.fixture
+def save_set(save: Save) -> SaveSet:
+    """Read all parts of a component."""
+    def read(component: Component) -> SavedSet:
+        contents, prints = {}, []
+        for part in component.parts():
+            saved = save(component, part)
+            contents[f"{part}.tar.gz.gpg"], contents[f"{part}.index.jsonl.gz.gpg"] = saved.tar, saved.index
+            prints.append(saved.report.fingerprint)
+        return in_memory(component.name, contents, Report(combine(prints)))
+    return read
+
+
+def in_memory(component: str, contents: dict[str, bytes], report: Report) -> SavedSet:
+    artifacts = tuple(Artifact(name, component, name.partition(".tar")[0].partition(".index")[0], len(data),
+                               hashlib.sha256(data).hexdigest(), len(data), "")
+                      for name, data in sorted(contents.items()))
+    return SavedSet(report, artifacts, contents)
 
 
 @pytest.fixture

@@ -1,0 +1,243 @@
+"""Files, put back: unpacked beside the live ones, compared with what was saved, and exchanged by rename.
+
+    <root>/.nightscan_staged_<run>_<component>/     what was unpacked; after the swap its name is
+    <root>/.nightscan_before_<time>_<component>/    and it holds what was live; after `undo` its name is
+    <root>/.nightscan_undone_<time>_<component>/    and it holds what was restored
+    <root>/.nightscan_journal_<run>_<component>/    how far the run is
+
+A folder that is a symlink, or a mount point, has a stash of its own on its own file system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nightscan_tasks.components.exchange import sync
+from nightscan_tasks.components.extraction import Extraction, ExtractReport
+from nightscan_tasks.components.files_examination import examine
+from nightscan_tasks.components.files_journal import Journal, State, journal_folder, read_journal
+from nightscan_tasks.components.files_plan import Layout, mount_points, plan_exchanges, plan_places
+from nightscan_tasks.components.files_source import Archives
+from nightscan_tasks.components.files_staged import prune, vanishing
+from nightscan_tasks.components.files_swap import Step, Swap, before
+from nightscan_tasks.components.paths import Paths
+from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
+from nightscan_tasks.components.tree import Trees
+from nightscan_tasks.errors import RestoreRefused
+from nightscan_tasks.model import Json
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_PREFIXES = {"system_config": b"etc"}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_POSITIONS = {
+    State.STAGING: Position.STAGED, State.STAGED: Position.STAGED, State.SWAPPING: Position.SWAPPING,
+    State.UNDOING: Position.SWAPPING, State.SWAPPED: Position.SWAPPED, State.ACCEPTING: Position.SWAPPED,
+    State.UNDONE: Position.UNDONE}
+
+
+def utc_now() -> datetime:
+    """The clock of this machine, aware."""
+    return datetime.now(UTC)
+
+
+class FilesRestorer:
+    """user_data, system_config or source_code, going live below `root`.
+
+    `paths` are patterns that choose files; none means all. `layout` says what of the root is whose: `stage`
+    and `examine` need it, the other steps find everything in the run's journal. `step` is called with the
+    name of each step just before it is done: tests end the process there.
+    """
+
+    def __init__(self, component: str, root: Path, run_id: str, *, paths: tuple[str, ...] = (),
+                 layout: Layout | None = None, clock: Callable[[], datetime] = utc_now,
+                 step: Step | None = None) -> None:
+        if "/" in run_id:
+            raise ValueError(f"not a run id: {run_id!r}")
+        self._component = component
+        self._root = root.resolve()
+        self._run_id = run_id
+        self._patterns = paths
+        self._layout = layout or Layout()
+        self._clock = clock
+        self._step = step or _nothing
+        self._each_file = bool(paths) or component == "system_config"
+
+    def examine(self, source: Source) -> Outlook:
+        """What would be replaced, and what stands in the way."""
+        places = plan_places(self._root, self._prefix, self._layout, mount_points())
+        return examine(self._root, Archives(self._component, source), Paths(self._patterns), places,
+                       self._layout, each_file=self._each_file)
+
+    def stage(self, source: Source) -> Staged:
+        """Unpack into the stashes; every file's hash, and the whole's fingerprint, are compared."""
+        if (journal := self._journal()) and journal.state not in {State.STAGING, State.STAGED}:
+            raise RestoreRefused(f"{self._run_id} restored {self._component} already: it is "
+                                 f"{journal.state}; begin another restore")
+        self.discard()
+        try:
+            return self._stage(Archives(self._component, source))
+        except OSError as exc:
+            self.discard()
+            raise self._refusal(exc) from exc
+        except BaseException:
+            self.discard()
+            raise
+
+    def swap(self) -> Swapped:
+        """Exchange what is staged with what is live."""
+        journal = self._journal()
+        if journal is None or journal.state in {State.STAGING, State.UNDONE, State.ACCEPTING}:
+            raise RestoreRefused(
+                f"nothing of {self._run_id} is ready to take the place of {self._component} in {self._root}"
+                f"{f': it is {journal.state}' if journal else ''}; begin another restore")
+        if journal.state is State.STAGED:
+            journal = self._begin_swap(journal)
+        if journal.state is not State.SWAPPED:
+            journal = Swap(journal, self._step).forward()
+        return Swapped(before(journal))
+
+    def undo(self) -> None:
+        """Exchange them back."""
+        journal = self._journal()
+        if journal is None or journal.state in {State.STAGING, State.STAGED}:
+            self.discard()
+        elif journal.state is State.ACCEPTING:
+            raise RestoreRefused(f"{self._run_id} was accepted: the old {self._component} is being removed, "
+                                 f"and cannot come back; `nightscan restore accept` finishes that")
+        elif journal.state is not State.UNDONE:
+            Swap(journal, self._step).back()
+
+    def accept(self) -> tuple[str, ...]:
+        """Remove what is kept: the old state, or after `undo` the restored one."""
+        journal = self._journal()
+        if journal is None or journal.state in {State.STAGING, State.STAGED}:
+            return ()
+        if journal.state in {State.SWAPPING, State.UNDOING}:
+            raise RestoreRefused(f"{self._run_id} is in the middle of {self._component}: complete it first, "
+                                 f"forwards or back")
+        went = tuple(dict.fromkeys(str(stash) for place in journal.places
+                                   if (stash := journal.stash(place)).is_dir()))
+        journal = journal.write(State.ACCEPTING)
+        self._remove_stashes(journal)
+        return went
+
+    def discard(self) -> None:
+        """Remove what was staged."""
+        journal = self._journal()
+        if journal is not None and journal.state in {State.STAGING, State.STAGED}:
+            self._remove_stashes(journal.write(State.STAGING))
+        elif journal is None:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(journal_folder(self._root, self._run_id, self._component))
+
+    def position(self) -> Position:
+        """Where this run is, as its journal says."""
+        journal = self._journal()
+        return Position.ABSENT if journal is None else _POSITIONS[journal.state]
+
+    @property
+    def _prefix(self) -> bytes:
+        return _PREFIXES.get(self._component, b"")
+
+    def _journal(self) -> Journal | None:
+        return read_journal(self._root, self._run_id, self._component)
+
+    def _stage(self, archives: Archives) -> Staged:
+        paths = Paths(self._patterns)
+        pairs = archives.with_any(paths)
+        self._root.mkdir(parents=True, exist_ok=True)
+        places = plan_places(self._root, self._prefix, self._layout, mount_points())
+        # Written before anything else is made, so that whoever comes later knows where to look.
+        journal = Journal(self._root, self._run_id, self._component, State.STAGING,
+                          places).write(State.STAGING)
+        for place in places:
+            journal.stash(place).mkdir(mode=0o700, exist_ok=True)
+        with Extraction(*journal.stashes(), include=self._included(paths)) as extraction:
+            for pair in pairs:
+                self._step("unpack", pair.tar.name.encode())
+                with archives.opened(pair) as (chunks, index):
+                    extraction.run(chunks, index=index)
+            done = extraction.finish()
+        if not paths:
+            self._compare(done, archives.source.report.fingerprint)
+        notes = self._settle(journal)
+        self._step("state", b"staged")
+        journal.write(State.STAGED)
+        return Staged(done.fingerprint, (*done.notes, *notes))
+
+    def _included(self, paths: Paths) -> Callable[[bytes], bool]:
+        prefix = self._prefix
+
+        def included(path: bytes) -> bool:
+            if prefix and path != prefix and not path.startswith(prefix + b"/"):
+                raise RestoreRefused(f"{path!r} is not below {prefix!r}: such an archive was not made here")
+            return paths.matches(path)
+
+        return included
+
+    def _compare(self, done: ExtractReport, expected: Mapping[str, Json]) -> None:
+        if expected and done.fingerprint != expected:
+            notes = f" ({'; '.join(done.notes[:3])})" if done.notes else ""
+            raise RestoreRefused(
+                f"{self._component} does not come out as it was saved: expected {_shown(expected)}, found "
+                f"{_shown(done.fingerprint)}{notes}; the live files are untouched")
+
+    def _settle(self, journal: Journal) -> tuple[str, ...]:
+        """Take away what is not to be touched, plan once to see that it can be, and write it all to disk."""
+        with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
+            notes = prune(staged, self._layout)
+            notes += vanishing(staged, live, plan_exchanges(
+                staged, live, journal.places, self._layout, each_file=self._each_file))
+        for folder in {place.beside for place in journal.places}:
+            sync(folder)
+        return notes
+
+    def _begin_swap(self, journal: Journal) -> Journal:
+        """Write down every name that will change places, before the first does."""
+        stamp = self._stamp(journal)
+        with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
+            _, kept = journal.write_exchanges(plan_exchanges(
+                staged, live, journal.places, self._layout, each_file=self._each_file))
+        self._step("state", b"swapping")
+        return journal.write(State.SWAPPING, stamp=stamp, kept=kept)
+
+    def _stamp(self, journal: Journal) -> str:
+        """The time, as a name that nothing kept here has yet."""
+        now = self._clock().astimezone(UTC).strftime(_STAMP)
+        stamp, number = now, 1
+        while any((place.beside / f".nightscan_{kind}_{stamp}_{self._component}").exists()
+                  for place in journal.places for kind in ("before", "undone")):
+            number += 1
+            stamp = f"{now}.{number}"
+        return stamp
+
+    def _remove_stashes(self, journal: Journal) -> None:
+        for stash in {journal.stash(place) for place in journal.places}:
+            self._step("remove", os.fsencode(stash))
+            if stash.is_dir():
+                shutil.rmtree(stash)
+        self._step("remove", b"journal")
+        journal.remove()
+
+    def _refusal(self, error: OSError) -> RestoreRefused:
+        where = os.fsdecode(error.filename or b"") or str(self._root)
+        if error.errno in _NO_ROOM:
+            return RestoreRefused(f"the file system of {self._root} has no room for {self._component}: free "
+                                  f"some, or restore to another --target-root; everything is as it was")
+        return RestoreRefused(f"{self._component} cannot be unpacked beside {self._root}: {where}: "
+                              f"{error.strerror}; everything is as it was")
+
+
+def _shown(fingerprint: Mapping[str, Json]) -> str:
+    counts = f"{fingerprint.get('files')} files, {fingerprint.get('bytes')} bytes"
+    return f"{counts}, {str(fingerprint.get('digest'))[:12]}…"
+
+
+def _nothing(_step: str, _path: bytes) -> None:
+    return
