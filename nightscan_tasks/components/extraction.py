@@ -66,12 +66,15 @@ class Extraction:
     """Archives of one set on their way into one folder, of which parts may lie `elsewhere`.
 
     `run` each archive, then `finish`: folders get their modes and times last, since whatever is made in
-    them changes the time. A folder above what `include` chose gets its own, too.
+    them changes the time. A folder above what `include` chose gets its own, too. `stand_ins` gives files
+    that are not included the name that they are unpacked by, since another name of theirs is included.
     """
 
     def __init__(self, target: Path, elsewhere: Elsewhere | None = None, *,
-                 include: Callable[[bytes], bool] | None = None, owner: bool | None = None) -> None:
+                 include: Callable[[bytes], bool] | None = None,
+                 stand_ins: Mapping[bytes, bytes] | None = None, owner: bool | None = None) -> None:
         self._include = include or _everything
+        self._stand_ins = stand_ins or {}
         self._chown = os.geteuid() == 0 if owner is None else owner
         self._problems = Problems()
         self._folders: dict[bytes, tuple[Restored, bool]] = {}
@@ -130,13 +133,16 @@ class Extraction:
 
     def _take(self, entry: Restored, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         included = bool(entry.path) and self._include(entry.path)
+        written = entry
+        if not included and entry.path in self._stand_ins and entry.kind is Kind.FILE:
+            included, written = True, entry._replace(path=self._stand_ins[entry.path])
         if entry.kind is Kind.DIRECTORY and entry.path:
             known = self._folders.get(entry.path, (entry, False))
             self._folders[entry.path] = entry, known[1] or included
         if included:
-            self._note_parents(entry.path)
+            self._note_parents(written.path)
             try:
-                self._create(entry, archive, member)
+                self._create(written, archive, member)
             except (FileExistsError, NotADirectoryError) as exc:
                 raise RestoreRefused(
                     f"{shown(entry.path)} is there already, or below something that is not a folder: "
@@ -199,7 +205,10 @@ class Extraction:
 
     def _link(self, entry: Restored, folder: int, name: bytes) -> str:
         """Make another name of a file; the hash of what it names now, empty if that is not there."""
-        other, first = self._links.locate(entry.target)
+        target = self._stand_ins.get(entry.target, entry.target)
+        if target == entry.path:  # unpacked by this name already
+            return ""
+        other, first = self._links.locate(target)
         try:
             os.link(first, name, src_dir_fd=other, dst_dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:

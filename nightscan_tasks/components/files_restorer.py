@@ -10,31 +10,27 @@ A folder that is a symlink, or a mount point, has a stash of its own on its own 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nightscan_tasks.components.exchange import sync
-from nightscan_tasks.components.extraction import Extraction, ExtractReport
 from nightscan_tasks.components.files_examination import examine
-from nightscan_tasks.components.files_journal import Journal, State, journal_folder, read_journal
+from nightscan_tasks.components.files_journal import Journal, Place, State, journal_folder, read_journal
 from nightscan_tasks.components.files_plan import Layout, mount_points, plan_exchanges, plan_places
 from nightscan_tasks.components.files_source import Archives
 from nightscan_tasks.components.files_staged import prune, vanishing
-from nightscan_tasks.components.files_swap import Step, Swap, before
+from nightscan_tasks.components.files_swap import Swap, before
+from nightscan_tasks.components.files_unpacking import Step, prefix_of, refusal, unpack
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
 from nightscan_tasks.components.tree import Trees
 from nightscan_tasks.errors import RestoreRefused
-from nightscan_tasks.model import Json
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PREFIXES = {"system_config": b"etc"}
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _POSITIONS = {
     State.STAGING: Position.STAGED, State.STAGED: Position.STAGED, State.SWAPPING: Position.SWAPPING,
     State.UNDOING: Position.SWAPPING, State.SWAPPED: Position.SWAPPED, State.ACCEPTING: Position.SWAPPED,
@@ -70,8 +66,7 @@ class FilesRestorer:
 
     def examine(self, source: Source) -> Outlook:
         """What would be replaced, and what stands in the way."""
-        places = plan_places(self._root, self._prefix, self._layout, mount_points())
-        return examine(self._root, Archives(self._component, source), Paths(self._patterns), places,
+        return examine(self._root, Archives(self._component, source), Paths(self._patterns), self._places(),
                        self._layout, each_file=self._each_file)
 
     def stage(self, source: Source) -> Staged:
@@ -84,7 +79,7 @@ class FilesRestorer:
             return self._stage(Archives(self._component, source))
         except OSError as exc:
             self.discard()
-            raise self._refusal(exc) from exc
+            raise refusal(exc, self._component, self._root) from exc
         except BaseException:
             self.discard()
             raise
@@ -141,52 +136,25 @@ class FilesRestorer:
         journal = self._journal()
         return Position.ABSENT if journal is None else _POSITIONS[journal.state]
 
-    @property
-    def _prefix(self) -> bytes:
-        return _PREFIXES.get(self._component, b"")
-
     def _journal(self) -> Journal | None:
         return read_journal(self._root, self._run_id, self._component)
 
     def _stage(self, archives: Archives) -> Staged:
-        paths = Paths(self._patterns)
-        pairs = archives.with_any(paths)
         self._root.mkdir(parents=True, exist_ok=True)
-        places = plan_places(self._root, self._prefix, self._layout, mount_points())
+        places = self._places()
         # Written before anything else is made, so that whoever comes later knows where to look.
         journal = Journal(self._root, self._run_id, self._component, State.STAGING,
                           places).write(State.STAGING)
         for place in places:
             journal.stash(place).mkdir(mode=0o700, exist_ok=True)
-        with Extraction(*journal.stashes(), include=self._included(paths)) as extraction:
-            for pair in pairs:
-                self._step("unpack", pair.tar.name.encode())
-                with archives.opened(pair) as (chunks, index):
-                    extraction.run(chunks, index=index)
-            done = extraction.finish()
-        if not paths:
-            self._compare(done, archives.source.report.fingerprint)
+        done = unpack(archives, journal.stashes(), paths=Paths(self._patterns), step=self._step)
         notes = self._settle(journal)
         self._step("state", b"staged")
         journal.write(State.STAGED)
         return Staged(done.fingerprint, (*done.notes, *notes))
 
-    def _included(self, paths: Paths) -> Callable[[bytes], bool]:
-        prefix = self._prefix
-
-        def included(path: bytes) -> bool:
-            if prefix and path != prefix and not path.startswith(prefix + b"/"):
-                raise RestoreRefused(f"{path!r} is not below {prefix!r}: such an archive was not made here")
-            return paths.matches(path)
-
-        return included
-
-    def _compare(self, done: ExtractReport, expected: Mapping[str, Json]) -> None:
-        if expected and done.fingerprint != expected:
-            notes = f" ({'; '.join(done.notes[:3])})" if done.notes else ""
-            raise RestoreRefused(
-                f"{self._component} does not come out as it was saved: expected {_shown(expected)}, found "
-                f"{_shown(done.fingerprint)}{notes}; the live files are untouched")
+    def _places(self) -> tuple[Place, ...]:
+        return plan_places(self._root, prefix_of(self._component), self._layout, mount_points())
 
     def _settle(self, journal: Journal) -> tuple[str, ...]:
         """Take away what is not to be touched, plan once to see that it can be, and write it all to disk."""
@@ -224,19 +192,6 @@ class FilesRestorer:
                 shutil.rmtree(stash)
         self._step("remove", b"journal")
         journal.remove()
-
-    def _refusal(self, error: OSError) -> RestoreRefused:
-        where = os.fsdecode(error.filename or b"") or str(self._root)
-        if error.errno in _NO_ROOM:
-            return RestoreRefused(f"the file system of {self._root} has no room for {self._component}: free "
-                                  f"some, or restore to another --target-root; everything is as it was")
-        return RestoreRefused(f"{self._component} cannot be unpacked beside {self._root}: {where}: "
-                              f"{error.strerror}; everything is as it was")
-
-
-def _shown(fingerprint: Mapping[str, Json]) -> str:
-    counts = f"{fingerprint.get('files')} files, {fingerprint.get('bytes')} bytes"
-    return f"{counts}, {str(fingerprint.get('digest'))[:12]}…"
 
 
 def _nothing(_step: str, _path: bytes) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
-from nightscan_tasks.components.entry import Indexed, read_index_line
+from nightscan_tasks.components.entry import Indexed, Kind, read_index_line
 from nightscan_tasks.components.extraction import lines
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.restorer import Source
@@ -22,6 +23,13 @@ class Pair(NamedTuple):
 
     tar: Artifact
     listing: Artifact
+
+
+class Wanted(NamedTuple):
+    """What to read. `stand_ins`: a file that is not meant but has another name that is, by its own name."""
+
+    pairs: tuple[Pair, ...]
+    stand_ins: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -66,16 +74,24 @@ class Archives:
         with self._open(pair.listing) as chunks:
             yield from list_files(chunks)
 
-    def with_any(self, paths: Paths) -> tuple[Pair, ...]:
-        """The archives that hold something that is meant; `RestoreRefused` if a pattern means nothing."""
+    def wanted(self, paths: Paths) -> Wanted:
+        """What to read for the files that are meant; `RestoreRefused` if a pattern means nothing."""
         if not paths:
-            return self.pairs
-        chosen = tuple(pair for pair in self.pairs if self._count(pair, paths))
+            return Wanted(self.pairs)
+        stand_ins: dict[bytes, bytes] = {}
+        chosen = tuple(pair for pair in self.pairs if self._any(pair, paths, stand_ins))
         paths.check(f"{self.component} of the set")
-        return chosen
+        return Wanted(chosen, stand_ins)
 
-    def _count(self, pair: Pair, paths: Paths) -> int:
-        return sum(1 for each in self.listed(pair) if paths.matches(each.entry.path))
+    def _any(self, pair: Pair, paths: Paths, stand_ins: dict[bytes, bytes]) -> bool:
+        found = False
+        for each in self.listed(pair):
+            entry = each.entry
+            if paths.matches(entry.path):
+                found = True
+                if entry.kind is Kind.HARD_LINK and not paths.matches(entry.target):
+                    stand_ins.setdefault(entry.target, entry.path)
+        return found
 
 
 def list_files(index_chunks: Chunks) -> Iterator[Indexed]:

@@ -12,12 +12,10 @@ from collections.abc import Callable
 
 from nightscan_tasks.components.exchange import exchange, exchange_slowly, exists, move, sync
 from nightscan_tasks.components.files_journal import HIDDEN, Exchange, Journal, State
+from nightscan_tasks.components.files_unpacking import Step
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.tree import Trees
 from nightscan_tasks.errors import NightscanError, RestoreRefused
-
-Step = Callable[[str, bytes], None]
-"""Told the name of a step, and of what, just before it is done."""
 
 _BEFORE, _UNDONE = 1, 2
 

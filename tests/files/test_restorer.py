@@ -11,6 +11,7 @@ import pytest
 
 from nightscan_tasks.components.files_plan import Layout
 from nightscan_tasks.components.files_restorer import FilesRestorer
+from nightscan_tasks.components.files_unpacking import unpack_into
 from nightscan_tasks.components.restorer import Position
 from nightscan_tasks.components.source_code import SourceCode
 from nightscan_tasks.components.system_config import SystemConfig
@@ -224,3 +225,28 @@ def test_what_was_staged_is_discarded(rich_tree: Path, live: Path, save_set: Sav
     assert one.position() is Position.ABSENT
     with pytest.raises(RestoreRefused, match=r"nothing of .* is ready"):
         one.swap()
+
+
+def test_a_further_name_of_a_file_is_restored_without_the_first(
+        rich_tree: Path, live: Path, save_set: SaveSet) -> None:
+    content = (rich_tree / "models/a.pt").read_bytes()
+    one = restorer(live, paths=("models/*.pt",))  # in the archive both are links to uploads/c.pt
+    staged = one.stage(save_set(user_data(rich_tree)))
+    assert staged.notes == ()
+    one.swap()
+    assert (live / "models/a.pt").read_bytes() == content
+    assert (live / "models/a.pt").stat().st_ino == (live / "models/b.pt").stat().st_ino
+    assert not (live / "uploads/c.pt").exists()
+
+
+@pytest.mark.parametrize("paths", [(), ("config/*",)])
+def test_unpacking_into_another_folder(rich_tree: Path, tmp_path: Path, save_set: SaveSet, facts_of: FactsOf,
+                                       paths: tuple[str, ...]) -> None:
+    saved, target = save_set(user_data(rich_tree)), tmp_path / "there/user_data"
+    unpack_into(target, saved, "user_data", RUN, paths=paths)
+    expected = {path: fact for path, fact in facts_of(rich_tree).items()
+                if not paths or path.startswith(b"config")}
+    assert facts_of(target) == expected
+    assert [path.name for path in target.parent.iterdir()] == ["user_data"]
+    with pytest.raises(RestoreRefused, match="exists: choose another --target-root"):
+        unpack_into(target, saved, "user_data", RUN)
