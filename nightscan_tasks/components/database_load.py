@@ -1,69 +1,133 @@
-"""A plain dump goes into an empty database."""
+"""A plain dump goes into an empty database, over several connections at once.
+
+The database is scratch until it takes its place, so no transaction holds it together: tables are made
+in order, their rows are copied side by side, indexes are built side by side, and then the foreign keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 
+import psycopg
 from pydantic import SecretStr
 
-from nightscan_tasks import programs
-from nightscan_tasks.components.postgres import connect, environment, explain, where
-from nightscan_tasks.errors import ProcessFailed, RestoreRefused
+from nightscan_tasks.components.database_crew import Crew, Job, StatementFailed
+from nightscan_tasks.components.database_script import Item, Rows, items
+from nightscan_tasks.components.postgres import Connection, connect, explain, where
+from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Buffer
-from nightscan_tasks.process import Program
 
-_HEAD_BYTES = 4096
-_TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
-_OLDEST_WITH_TRANSACTION_TIMEOUT = 170000
-# From these on psql knows the \restrict that a dump begins with.
-_RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+_PART = rb'(?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)'
+_NAME = _PART + rb"(?:\." + _PART + rb")?"
+_SETTING = re.compile(rb"SET |SELECT pg_catalog\.set_config\(")
+_INDEX = re.compile(rb"CREATE (?:UNIQUE )?INDEX " + _PART + rb" ON (?:ONLY )?(" + _NAME + rb")")
+_ADD = rb"ALTER TABLE (?:ONLY )?(" + _NAME + rb")\s+ADD CONSTRAINT " + _PART
+_KEY = re.compile(_ADD + rb" (?:PRIMARY KEY|UNIQUE|EXCLUDE) ")
+_FOREIGN_KEY = re.compile(_ADD + rb" FOREIGN KEY \([^()]*\) REFERENCES (" + _NAME + rb")\(")
+_EXPECTED_UNKNOWN = b"SET transaction_timeout = "  # of a newer pg_dump's, and of no meaning here
+_SHOWN_BYTES = 200
+
+# What is written here is compared before it counts, and written again if the server dies: no commit
+# has to wait for the disk. The rest are the defaults of somebody who has waited long enough.
+_OPTIONS = {
+    "synchronous_commit": "off", "default_transaction_read_only": "off", "statement_timeout": "0",
+    "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+_INDEX_MEMORY = "greatest(pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('256MB'))"
 
 
-def loader() -> programs.Tool:
-    """A psql that understands what newer dumps begin with."""
-    for tool in programs.candidates("psql"):
-        major, minor = (*tool.version, 0)[:2]
-        if minor >= _RESTRICT.get(major, 0) and major >= min(_RESTRICT):
-            return tool
-    return programs.find("psql", at_least=(max(_RESTRICT) + 1,))
+def load(chunks: Iterable[Buffer], *, dsn: SecretStr, name: str, jobs: int) -> tuple[str, ...]:
+    """Fill the database `name` over so many connections; returns what had to be left out, as notes.
 
-
-def load(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretStr, name: str) -> None:
-    """Fill the database `name` in one transaction; the first error ends it.
-
-    An error out of `chunks` passes through, and nothing was loaded.
+    `RestoreRefused` names the statement that failed; `NotUnderstood`, of `database_script`, asks for
+    `psql`. Either way, and if an error comes out of `chunks`, the database is half full.
     """
-    with connect(dsn, database=name) as connection:
-        env = environment(dsn, connection)
-        version = connection.info.server_version
-    env["PGOPTIONS"] = f"{env.get('PGOPTIONS', '')} -c default_transaction_read_only=off".strip()
-    argv = [str(psql.path), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1",
-            "--single-transaction", "--output=/dev/null", "--file=-"]
-    try:
-        with Program(argv, env=env, stdin=True) as program:
-            try:
-                for chunk in _for_server(chunks, version):
-                    program.write([chunk])
-                program.stdin.close()
-            except BrokenPipeError:
-                pass  # its exit status says more than the broken pipe does
-            program.finish()
-    except ProcessFailed as exc:
-        reason = explain(str(exc), where(dsn, database=name))
-        if reason.transient:
-            raise reason from exc
-        raise RestoreRefused(f"the dump cannot be loaded; the live database was not touched: {exc}"
-                             ) from exc
+    notes: list[str] = []
+    with ExitStack() as stack:
+        crew = Crew([stack.enter_context(connected(dsn, name)) for _ in range(jobs)])
+        try:
+            for kind, group in itertools.groupby(items(chunks), _kind):
+                kind(crew, group, notes)
+        except StatementFailed as exc:
+            raise _explained(exc, where(dsn, database=name)) from exc.__cause__
+    return tuple(notes)
 
 
-def _for_server(chunks: Iterable[Buffer], version: int) -> Iterator[Buffer]:
-    """The dump, without the one line that a newer pg_dump writes and an older server refuses."""
-    source = iter(chunks)
-    if version < _OLDEST_WITH_TRANSACTION_TIMEOUT:
-        head = b""
-        for chunk in source:
-            head += bytes(chunk)
-            if len(head) >= _HEAD_BYTES:
-                break
-        yield head.replace(_TRANSACTION_TIMEOUT, b"", 1)
-    yield from source
+def connected(dsn: SecretStr, name: str) -> Connection:
+    """A connection that is set for filling."""
+    connection = connect(dsn, database=name)
+    connection.prepare_threshold = None
+    for option, value in _OPTIONS.items():
+        connection.execute("SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
+                           (value, option))
+    connection.execute(f"SELECT set_config('maintenance_work_mem', {_INDEX_MEMORY} / 1024 || 'kB', false)"
+                       .encode())
+    return connection
+
+
+_Handler = Callable[[Crew, Iterator[Item], list[str]], None]
+
+
+def _kind(item: Item) -> _Handler:
+    """Who does it: neighbours of one kind are done together, kinds one after the other."""
+    if isinstance(item, Rows):
+        return _copy
+    if _SETTING.match(item):
+        return _set
+    if _INDEX.match(item) or _KEY.match(item):
+        return _build_indexes
+    return _check_foreign_keys if _FOREIGN_KEY.match(item) else _in_order
+
+
+def _in_order(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
+    for statement in _statements(group):
+        crew.one(statement)
+
+
+def _set(crew: Crew, group: Iterator[Item], notes: list[str]) -> None:
+    for statement in _statements(group):
+        try:
+            crew.each(statement)
+        except StatementFailed as exc:
+            if not isinstance(exc.__cause__, psycopg.errors.UndefinedObject):
+                raise
+            if not statement.startswith(_EXPECTED_UNKNOWN):
+                notes.append(f"left out, the server does not know it: {_shown(statement)}")
+
+
+def _copy(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
+    crew.fill(item for item in group if isinstance(item, Rows))
+
+
+def _build_indexes(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
+    crew.build(Job(statement, _tables(_INDEX.match(statement) or _KEY.match(statement)))
+               for statement in _statements(group))
+
+
+def _check_foreign_keys(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
+    crew.build(Job(statement, _tables(_FOREIGN_KEY.match(statement))) for statement in _statements(group))
+
+
+def _tables(match: re.Match[bytes] | None) -> frozenset[bytes]:
+    return frozenset(match.groups()) if match else frozenset()
+
+
+def _statements(group: Iterator[Item]) -> Iterator[bytes]:
+    return (item for item in group if isinstance(item, bytes))
+
+
+def _explained(error: StatementFailed, place: str) -> Exception:
+    reason = explain(str(error.__cause__), place)
+    if reason.transient:
+        return reason
+    return RestoreRefused(f"the dump cannot be loaded; the live database was not touched: "
+                          f"{str(error.__cause__).strip()} in `{_shown(error.statement)}`")
+
+
+def _shown(statement: bytes) -> str:
+    text = " ".join(statement[:_SHOWN_BYTES].decode(errors="replace").split())
+    return text + (" …" if len(statement) > _SHOWN_BYTES else "")

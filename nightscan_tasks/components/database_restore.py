@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from nightscan_tasks.components.database_load import loader
+from nightscan_tasks.components.database_psql import loader
 from nightscan_tasks.components.database_staging import Dump, stage
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import server_version
@@ -40,7 +41,7 @@ def restore_database(sql: Iterable[Buffer], *, dsn: SecretStr | str, roles: Iter
     started = time.monotonic()
     swap = DatabaseSwap(dsn if isinstance(dsn, SecretStr) else SecretStr(dsn), run_id)
     role_sql = b"".join(bytes(chunk) for chunk in roles or ()).decode()
-    staged = stage(Dump(role_sql, sql, expected), swap)
+    staged = stage(Dump(role_sql, lambda: nullcontext(sql), expected), swap, jobs=2)
     try:
         swapped = swap.swap()
     except BaseException:

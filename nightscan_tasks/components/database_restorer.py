@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_outlook import problems, replaced
-from nightscan_tasks.components.database_staging import Dump, stage
+from nightscan_tasks.components.database_staging import Dump, stage, wanted_environment
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import explained, where
 from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
@@ -38,7 +38,7 @@ class DatabaseRestorer:
 
     def examine(self, source: Source) -> Outlook:
         """As `Restorer.examine`."""
-        wanted = Dump("", (), source.report.fingerprint).wanted
+        wanted = wanted_environment(source.report.fingerprint)
         with maintenance(self.dsn) as connection, explained(where(self.dsn)):
             what, size_bytes = replaced(connection, self.dsn)
             return Outlook(where(self.dsn), what, size_bytes,
@@ -48,8 +48,8 @@ class DatabaseRestorer:
         """As `Restorer.stage`."""
         role_sql = _roles(source)
         (artifact,) = (each for each in source.artifacts if not _is_roles(each))
-        with source.open(artifact) as chunks:
-            return stage(Dump(role_sql, chunks, source.report.fingerprint), self._swap, at=self.at)
+        dump = Dump(role_sql, lambda: source.open(artifact), source.report.fingerprint)
+        return stage(dump, self._swap, jobs=self.jobs, at=self.at)
 
     def swap(self) -> Swapped:
         """As `Restorer.swap`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,8 +13,10 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components import staged_database as staging
 from nightscan_tasks.components.database_fingerprint import compare_fingerprints, fingerprint_database
-from nightscan_tasks.components.database_load import load, loader
+from nightscan_tasks.components.database_load import load
 from nightscan_tasks.components.database_outlook import problems
+from nightscan_tasks.components.database_psql import load_by_psql, loader
+from nightscan_tasks.components.database_script import NotUnderstood
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import Connection, connect, explained, where
 from nightscan_tasks.components.restorer import Staged
@@ -29,21 +32,26 @@ class Dump:
     """What a database is made of: the SQL of its roles, its own, and the fingerprint it has to have."""
 
     role_sql: str
-    sql: Iterable[Buffer]
+    open: Callable[[], AbstractContextManager[Iterable[Buffer]]]
     expected: Mapping[str, Json]
 
     @property
     def wanted(self) -> Mapping[str, Json]:
         """What a new database needs before the dump can be loaded into it."""
-        return cast("Mapping[str, Json]", self.expected.get("environment") or {})
+        return wanted_environment(self.expected)
 
 
-def stage(dump: Dump, swap: DatabaseSwap, *, at: Callable[[str], None] = lambda _: None) -> Staged:
+def wanted_environment(expected: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What a fingerprint says of the database as a whole: encoding, owner, extensions and the like."""
+    return cast("Mapping[str, Json]", expected.get("environment") or {})
+
+
+def stage(dump: Dump, swap: DatabaseSwap, *, jobs: int,
+          at: Callable[[str], None] = lambda _: None) -> Staged:
     """Fill the run's place from a dump and compare it; whatever fails removes it again.
 
     `at` is told the name of each step before it is done.
     """
-    psql = loader()
     with swap.place() as connection:
         require(connection, swap.target, dump.wanted)
         missing = require_roles(connection, cast("list[str]", dump.wanted.get("roles") or []), dump.role_sql)
@@ -54,7 +62,7 @@ def stage(dump: Dump, swap: DatabaseSwap, *, at: Callable[[str], None] = lambda 
         staging.create(connection, swap.staged, dump.wanted)
         try:
             at("load")
-            load(dump.sql, psql, dsn=swap.dsn, name=swap.staged)
+            notes += _load(dump, connection, swap, jobs)
             at("compare")
             found = _compare(swap.dsn, swap.staged, dump.expected)
             notes += staging.furnish(connection, swap.staged, dump.wanted)
@@ -67,6 +75,19 @@ def stage(dump: Dump, swap: DatabaseSwap, *, at: Callable[[str], None] = lambda 
     return Staged(found, notes)
 
 
+def _load(dump: Dump, connection: Connection, swap: DatabaseSwap, jobs: int) -> tuple[str, ...]:
+    """The fast way; a dump that is not understood goes the plain way, from its beginning."""
+    try:
+        with dump.open() as chunks:
+            return load(chunks, dsn=swap.dsn, name=swap.staged, jobs=jobs)
+    except NotUnderstood:
+        staging.drop(connection, swap.staged)
+        staging.create(connection, swap.staged, dump.wanted)
+        with dump.open() as chunks:
+            load_by_psql(chunks, loader(), dsn=swap.dsn, name=swap.staged)
+        return ()
+
+
 def require(connection: Connection, target: str, wanted: Mapping[str, Json]) -> None:
     """Find now what would stop the restore later."""
     found = list(problems(connection, target, wanted))
@@ -77,9 +98,12 @@ def require(connection: Connection, target: str, wanted: Mapping[str, Json]) -> 
 def _compare(dsn: SecretStr, name: str, expected: Mapping[str, Json]) -> dict[str, Json]:
     """The new database's fingerprint; `RestoreRefused` if it is not the one that was saved."""
     tables = cast("Mapping[str, Mapping[str, Json]]", expected.get("tables") or {})
-    with connect(dsn, database=name) as connection, explained(where(dsn, database=name)):
-        connection.execute("ANALYZE")
+    # Beside each other: one connection alone does not keep two processors busy.
+    with connect(dsn, database=name) as connection, connect(dsn, database=name) as second, \
+            explained(where(dsn, database=name)), ThreadPoolExecutor(1, "analyze") as pool:
+        analyzing = pool.submit(second.execute, "ANALYZE")
         found = fingerprint_database(connection, content=any("hash" in t for t in tables.values()))
+        analyzing.result()
     differences = compare_fingerprints(expected, found) if expected else []
     if differences:
         shown = "\n  ".join(differences[:_DIFFERENCES_SHOWN])
