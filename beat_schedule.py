@@ -24,6 +24,12 @@ def schedule() -> dict[str, dict[str, Any]]:
         "weekly": _due("nightscan.backup_weekly", crontab(hour="2", minute="0", day_of_week="sunday")),
         "monthly": _due("nightscan.backup_monthly", crontab(hour="2", minute="0", day_of_month="1")),
         "rotate": _due("nightscan.rotate", crontab(hour="8", minute="0")),
+        # The guide's monthly test and its yearly simulation: when nothing else is due.
+        "drill": _due("nightscan.drill", crontab(hour="10", minute="0", day_of_month="15"),
+                      scheduled=True),
+        "drill_loss": _due("nightscan.drill", crontab(hour="10", minute="0", day_of_month="20",
+                                                      month_of_year="1"),
+                           scheduled=True, simulate_loss=True),
         # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
         # nobody.
         "tend": _often("nightscan.tend", timedelta(minutes=1)),
@@ -31,8 +37,8 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-def _due(task: str, when: crontab) -> dict[str, Any]:
-    return {"task": task, "schedule": when, "options": _SENT_WHATEVER_HAPPENS}
+def _due(task: str, when: crontab, **kwargs: object) -> dict[str, Any]:
+    return {"task": task, "schedule": when, "kwargs": kwargs, "options": _SENT_WHATEVER_HAPPENS}
 
 
 def _often(task: str, every: timedelta) -> dict[str, Any]:

@@ -83,5 +83,13 @@ class RestoreRefused(NightscanError):
     """Restoring would damage what is live, or cannot succeed; nothing was changed."""
 
 
+class RestoreUndone(NightscanError):
+    """What was restored was live and not well; the old state was put back."""
+
+
+class DrillFailed(NightscanError):
+    """A drill did not hold: a restore today would not be what it has to be."""
+
+
 class WorldError(NightscanError):
     """The embedded environment could not be started or stopped."""

@@ -41,12 +41,17 @@ def missing(system: System, target: Store) -> list[Manifest]:
 
 
 def replicate_set(system: System, manifest: Manifest, target: Store, *, seen: Seen | None = None) -> None:
-    """Copy a whole set: artifacts first, manifest last."""
+    """Copy a whole set from the primary store: artifacts first, manifest last."""
+    copy_set(system.primary, target, manifest, seen=seen)
+
+
+def copy_set(source: Store, target: Store, manifest: Manifest, *, seen: Seen | None = None) -> None:
+    """Copy a whole set from any store to any other; what is there already, and whole, is only read."""
     done = 0
     for artifact in manifest.artifacts:
-        copy_artifact(system.primary, target, manifest.set_id, artifact, seen=after(done, seen))
+        copy_artifact(source, target, manifest.set_id, artifact, seen=after(done, seen))
         done += artifact.stored_bytes
-    with system.primary.open(manifest.set_id.key(GUIDE_NAME)) as chunks:
+    with source.open(manifest.set_id.key(GUIDE_NAME)) as chunks:
         target.put(manifest.set_id.key(GUIDE_NAME), chunks)
     Catalog(target).publish(manifest)
 

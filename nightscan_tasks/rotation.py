@@ -85,11 +85,11 @@ def _leftovers(store: Store, before: datetime) -> dict[SetId, list[str]]:
 
 
 def _reading(system: System) -> frozenset[SetId]:
-    """The sets that restores hold leases on: `restore/<tier>/<stamp>`."""
+    """The sets that restores hold leases on: `restore/<tier>/<stamp>/<run>`."""
     found = set()
     for entry in system.primary.list(f"{RESTORE_LEASES}/"):
         resource = entry.key.removeprefix("leases/").rpartition("/")[0]
         held = system.leases.look(resource)
         if held and held.live(system.clock()):
-            found.add(SetId.parse(resource.removeprefix("restore/")))
+            found.add(SetId.parse("/".join(resource.split("/")[1:3])))
     return frozenset(found)

@@ -20,6 +20,7 @@ from nightscan_tasks.components.base import Component
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.lease import Leases
 from nightscan_tasks.ledger import Ledger
+from nightscan_tasks.ledger.restores import Restores
 from nightscan_tasks.model import COMPONENTS
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
@@ -70,10 +71,12 @@ class System:
         return (self.primary, *self.offsites)
 
     def store(self, name: str) -> Store:
-        """A store by its name; `SettingsError` lists the names there are."""
+        """A store by its name, or by its URL where it is none of ours; `SettingsError` lists the names."""
         for store in self.stores:
-            if store.name == name:
+            if name in {store.name, store.url}:
                 return store
+        if "://" in name or name.startswith("/"):
+            return _shared_store("given", name, self.settings)
         names = ", ".join(store.name for store in self.stores)
         raise SettingsError(f"there is no store called {name}; there are: {names}")
 
@@ -85,6 +88,11 @@ class System:
     def ledger(self) -> Ledger:
         """The record of every run."""
         return Ledger(self.primary)
+
+    @cached_property
+    def restores(self) -> Restores:
+        """The record of every restore and drill."""
+        return Restores(self.primary)
 
     @cached_property
     def leases(self) -> Leases:

@@ -22,7 +22,11 @@ _COMMANDS = (
     Lazy("verify", "read every stored byte of a set back, and compare"),
     Lazy("rotate", "remove the sets that are past their time"),
     Lazy("restore", "put a set back"),
+    Lazy("recover", "everything back on a bare machine, from a bucket's name alone"),
+    Lazy("drill", "restore into a scratch NightScan, compare, and measure"),
+    Lazy("files", "the files in a set"),
     Lazy("health", "check that what is live works"),
+    Lazy("reconcile", "compare rows with files, and with the sets"),
     Lazy("world", "a whole NightScan on loopback, to try things on"),
     Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
 )

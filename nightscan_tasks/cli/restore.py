@@ -1,8 +1,8 @@
-"""`nightscan restore WHAT`."""
+"""`nightscan restore WHAT`, and what is decided afterwards: `rollback`, `accept`, `resume`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,85 +11,165 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
-from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, Word, local_option
+from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, F, local_option
+from nightscan_tasks.cli.group import Group
+from nightscan_tasks.cli.restore_runs import COMMANDS
+from nightscan_tasks.cli.restored import plan_lines, restored_lines
 from nightscan_tasks.cli.session import Exit, Session, json_command
-from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.cli.tasking import followed, watched
-from nightscan_tasks.model import COMPONENTS, SetId, Tier
-from nightscan_tasks.restore import Choice, restore
-from nightscan_tasks.restore.restoring import LIVE
-from nightscan_tasks.system import PRIMARY
-from nightscan_tasks.wording import duration, rate, size
+from nightscan_tasks.model import COMPONENTS
+from nightscan_tasks.restore import FULL, LIVE, plan_restore, restore
+from nightscan_tasks.workflows.restore import wanted
 
-FULL = "full"
-WHAT = Word("component", (FULL, *COMPONENTS))
+_HELP = {
+    FULL: f"{', '.join(LIVE)}: all of it, from one set",
+    "database": "the database, or some tables of it",
+    "redis": "Redis, or some keys of it",
+    "user_data": "uploads, models, config and logs, or some files",
+    "system_config": "the system's configuration, or some files",
+    "source_code": "the application's code, or some files",
+}
+_EXAMPLES = {
+    FULL: ("nightscan restore full", "nightscan restore full --tier daily --index 2 --dry-run",
+           "nightscan restore full --from offsite",
+           "nightscan restore full --target-db nightscan_test"),
+    "database": ("nightscan restore database --before 2026-11-23T02:00",
+                 "nightscan restore database --table prediction",
+                 "nightscan restore database --target-db postgresql://nightscan@db2/nightscan"),
+    "redis": ("nightscan restore redis --db 1", "nightscan restore redis --key 'session:*'"),
+    "user_data": ("nightscan restore user_data --tier weekly --index 1",
+                  "nightscan restore user_data --path 'uploads/2026/*'",
+                  "nightscan restore user_data --path models --target-root /tmp/look"),
+    "system_config": ("nightscan restore system_config --target-root /tmp/look",),
+    "source_code": ("nightscan restore source_code --path web/app.py",),
+}
 
 
-@json_command(name="restore", short_help="put a set back")
-@click.argument("what", type=WHAT, metavar="WHAT")
-@click.option("--set", "set_id", type=SET_ID, metavar="ID", help="This set.")
-@click.option("--tier", type=TIER, help="The newest complete set of this tier …")
-@click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest.")
-@click.option("--before", type=MOMENT, help="The newest complete set from before then.")
-@click.option("--from", "store", metavar="STORE", default=PRIMARY, show_default=True,
-              help="The store to read from.")
-@click.option("--target-root", type=click.Path(path_type=Path), metavar="DIR",
-              help="Unpack files below this folder, and leave the live ones alone.")
-@local_option
-def command(session: Session, what: str, set_id: SetId | None, *, tier: str | None, index: int | None,  # noqa: PLR0913 - one for each option
-            before: datetime | None, store: str, target_root: Path | None, local: bool) -> None:
-    """Put WHAT back: full (database, redis and user_data), or one component.
+class _Parts(Group):
+    """The components are commands; `-` and `_` are the same in them."""
 
-    Without --set, --tier or --before, from the newest complete set that has it. Everything is
-    staged and compared with what was saved before it replaces what is live, and the old state
-    is kept; its place is told at the end. system_config and source_code need --target-root.
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """`user-data` is `user_data`."""
+        return super().get_command(ctx, cmd_name.replace("-", "_"))
+
+    def resolve_command(self, ctx: click.Context,
+                        args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The same for what is typed."""
+        return super().resolve_command(ctx, [args[0].replace("-", "_"), *args[1:]])
+
+
+@click.group(name="restore", cls=_Parts, short_help="put a set back")
+def command() -> None:
+    """Put a set back: all of it, or one component, or a part of one.
+
+    Everything is staged beside what is live and compared with what was saved, before anything live
+    is touched; then it takes its place in one step, and the old state is kept: `rollback` puts it
+    back, `accept` lets it go. What is live is saved first, as a set of the tier pre_restore.
     """
-    if set_id and (tier or index or before):
+
+
+def _common(function: F) -> F:
+    """Which set, and how."""
+    options: tuple[Callable[[F], F], ...] = (
+        click.option("--set", "set_id", type=SET_ID, metavar="ID", help="This set."),
+        click.option("--tier", type=TIER, help="The newest complete set of this tier …"),
+        click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest."),
+        click.option("--before", type=MOMENT, help="The newest complete set from before then."),
+        click.option("--from", "store", metavar="STORE", default="primary", show_default=True,
+                     help="The store to read from: a name, or a URL."),
+        click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
+        click.option("--no-safety", is_flag=True, help="Do not save first what is live."),
+        local_option)
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+_TARGETS: dict[str, Callable[[F], F]] = {
+    "database": click.option("--target-db", metavar="URI", help="Into this database instead; a bare name is "
+                             "one on the application's server."),
+    "redis": click.option("--target-redis", metavar="URL", help="Into this Redis instead."),
+    "files": click.option("--target-root", type=click.Path(path_type=Path), metavar="DIR",
+                          help="Unpack files below this folder instead."),
+}
+_PARTS: dict[str, tuple[Callable[[F], F], ...]] = {
+    "database": (
+        click.option("--table", "tables", multiple=True, metavar="NAME",
+                     help="Only this table, with what depends on it; may be repeated."),
+        click.option("--schema", "schemas", multiple=True, metavar="NAME",
+                     help="Only this schema; may be repeated.")),
+    "redis": (
+        click.option("--db", "databases", multiple=True, type=click.IntRange(0), metavar="N",
+                     help="Only this database; may be repeated."),
+        click.option("--key", "keys", multiple=True, metavar="PATTERN",
+                     help="Only keys that fit; may be repeated.")),
+    "files": (
+        click.option("--path", "paths", multiple=True, metavar="PATTERN",
+                     help="Only files that fit, as `nightscan files` lists them; may be repeated."),),
+}
+
+
+def _kind(what: str) -> str:
+    return what if what in {"database", "redis"} else "files"
+
+
+def _make(what: str) -> click.Command:
+    """The command for `full` or one component."""
+
+    @_common
+    def run(session: Session, *, local: bool, dry_run: bool, no_safety: bool, **given: Any) -> None:
+        which = _which(session, given) | ({"safety": False} if no_safety else {})
+        work = _here if local else _there
+        done = work(session, what, which, dry_run=dry_run)
+        if dry_run:
+            session.finish(Exit.FAILED if done["problems"] else Exit.DONE, done, plan_lines(done))
+        session.finish(Exit.DONE, done, restored_lines(done))
+
+    for option in reversed(tuple(_TARGETS.values()) if what == FULL else
+                           (_TARGETS[_kind(what)], *_PARTS[_kind(what)])):
+        run = option(run)
+    examples = "\n".join(_EXAMPLES[what])
+    return json_command(name=what, short_help=_HELP[what],
+                        help=f"Put {what} back: {_HELP[what]}.\n\n"
+                             f"Without --set, --tier or --before, from the newest complete set that has it. "
+                             f"With a target, nothing live is touched.\n\n\b\nFor example:\n{examples}")(run)
+
+
+for _what in (FULL, *COMPONENTS):
+    command.add_command(_make(_what))
+for _each in COMMANDS:
+    command.add_command(_each)
+
+
+def _which(session: Session, given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, in the words of a message; what was not is left out."""
+    if given["set_id"] and (given["tier"] or given["index"] or given["before"]):
         raise click.UsageError("give --set, or --tier, --index and --before, not both")
-    if what in {"system_config", "source_code"} and not target_root:
-        raise click.UsageError(f"{what} is unpacked beside the live one: name a folder with --target-root")
-    choice = Choice(set_id=set_id, tier=Tier(tier) if tier else None, index=index or 1, before=before,
-                    store=session.store_name(store))
-    root = target_root.absolute() if target_root else None
-    done = _here(session, what, choice, root) if local else _there(session, what, choice, root)
-    session.finish(Exit.DONE, done, lines(done))
+    if "://" not in given["store"] and not given["store"].startswith("/"):
+        given["store"] = session.store_name(given["store"])
+    return {name: _word(value) for name, value in given.items() if value not in (None, ())}
 
 
-def lines(done: dict[str, Any]) -> Iterator[str]:
-    """What is back, how it was proved, and where the old state is."""
-    yield f"{done['set_id']}  restored from {done['store']} in {duration(done['elapsed_seconds'])}"
-    yield ""
-    rows = [[each["component"], size(each["plain_bytes"]), duration(each["elapsed_seconds"]),
-             rate(each["plain_bytes"], each["elapsed_seconds"])] for each in done["components"]]
-    yield from (f"  {row}" for row in table(["COMPONENT", "PLAIN", "TOOK", "SPEED"], rows, right=(1, 2, 3)))
-    yield ""
-    for each in done["components"]:
-        if each["before"]:
-            yield from fold(f"{each['component']}: what was live before is kept as {each['before']}",
-                            indent="  ")
-        for note in each["notes"]:
-            yield from fold(f"{each['component']}: {note}", indent="  ")
-    yield "  Each was compared with what was saved, before it replaced what was there."
+def _word(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return list(value) if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
 
 
-def _there(session: Session, what: str, choice: Choice, root: Path | None) -> dict[str, Any]:
-    which: dict[str, object] = {"store": choice.store, "index": choice.index}
-    if choice.set_id:
-        which["set_id"] = str(choice.set_id)
-    if choice.tier:
-        which["tier"] = choice.tier.value
-    if choice.before:
-        which["before"] = choice.before.isoformat()
-    if root:
-        which["target_root"] = str(root)
-    sent = broker.send(session.system.settings, f"nightscan.restore_{what}", broker.RESTORE, **which)
+def _there(session: Session, what: str, which: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    sent = broker.send(session.system.settings, f"nightscan.restore_{what}", broker.RESTORE,
+                       **which, **({"dry_run": True} if dry_run else {}))
     done: dict[str, Any] = followed(session, sent, f"restore {what}")
     return done
 
 
-def _here(session: Session, what: str, choice: Choice, root: Path | None) -> dict[str, Any]:
-    components = LIVE if what == FULL else (what,)
+def _here(session: Session, what: str, which: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    request = wanted(what, **which)
+    if dry_run:
+        planned: dict[str, Any] = wire.plain(plan_restore(session.system, request))
+        return planned
     with watched(session, f"restore {what}") as watch:
-        done: dict[str, Any] = wire.plain(
-            restore(session.system, choice, components, target_root=root, watch=watch))
+        done: dict[str, Any] = wire.plain(restore(session.system, request, watch=watch))
     return done

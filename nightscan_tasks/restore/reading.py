@@ -2,15 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import DigestMismatch
-from nightscan_tasks.model import Artifact, Chunks, Manifest
+from nightscan_tasks.errors import DigestMismatch, NightscanError
+from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
 from nightscan_tasks.streams import Tally
 from nightscan_tasks.system import System
+from nightscan_tasks.verification import read_back
+
+Watch = Callable[[dict[str, Json]], None]
+_TOLD_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class SetSource:
+    """One component of one set in one store: what a restorer reads from."""
+
+    system: System
+    catalog: Catalog
+    manifest: Manifest
+    component: str
+    watch: Watch | None = None
+
+    @property
+    def report(self) -> Report:
+        """What was said of it when it was saved."""
+        return self.manifest.components[self.component]
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Its artifacts, in the order of their names."""
+        return self.manifest.of(self.component)
+
+    @property
+    def plain_bytes(self) -> int:
+        """How much there is to read, before compression and encryption."""
+        return sum(artifact.plain_bytes for artifact in self.artifacts)
+
+    def open(self, artifact: Artifact) -> AbstractContextManager[Chunks]:
+        """The plain bytes of an artifact, checked; whoever watches is told once a second."""
+        return plain(self.system, self.catalog, self.manifest, artifact, watch=self._tally(artifact))
+
+    def _tally(self, artifact: Artifact) -> Tally:
+        began = time.monotonic()
+        told = [began]
+
+        def seen(total: int) -> None:
+            now = time.monotonic()
+            if self.watch and now - told[0] >= _TOLD_SECONDS:
+                told[0] = now
+                self.watch({"part": artifact.part, "phase": "restoring", "bytes": total,
+                            "of_bytes": artifact.plain_bytes,
+                            "bytes_per_second": round(total / max(now - began, 0.001))})
+
+        return Tally(seen)
 
 
 @contextmanager
@@ -25,6 +74,22 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
         stored = _exactly(chunks, Tally(), artifact.stored_sha256, name)
         with replace(system.codec, recipient=manifest.encrypted_for or "").decode(stored) as decoded:
             yield _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
+
+
+def sound_copies(system: System, catalog: Catalog, manifest: Manifest, component: str) -> list[str]:
+    """The other stores whose copy of a component is whole, read to its last byte."""
+    return [store.name for store in system.stores if store.url != catalog.store.url
+            and _sound(Catalog(store), manifest, component)]
+
+
+def _sound(catalog: Catalog, manifest: Manifest, component: str) -> bool:
+    try:
+        for artifact in catalog.get(manifest.set_id).of(component):
+            read_back(catalog.store, manifest.set_id.key(artifact.name), sha256=artifact.stored_sha256,
+                      stored_bytes=artifact.stored_bytes)
+    except NightscanError:
+        return False
+    return True
 
 
 def _exactly(chunks: Chunks, tally: Tally, sha256: str, name: str) -> Chunks:

@@ -1,203 +1,244 @@
-"""A set, put back component by component: staged, checked against its manifest, swapped in."""
+"""A restore from its first look to its end: everything is staged and compared, then swapped, then proved.
+
+choose → examine → safety set → stage all → services stop → swap all → services start → health
+                                    │                           └────────── undo all ←──────┘
+                                    └→ discard: nothing was changed
+"""
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import RestoreRefused
-from nightscan_tasks.model import Artifact, Chunks, Json, Manifest
-from nightscan_tasks.restore.choosing import Choice, choose
-from nightscan_tasks.restore.reading import plain
-from nightscan_tasks.restore.swapping import swap_folders
-from nightscan_tasks.streams import Tally
+from nightscan_tasks.errors import DigestMismatch, NightscanError, NotFound, RestoreRefused, RestoreUndone
+from nightscan_tasks.ledger.restore_records import (
+    RestoredComponent,
+    RestoreEnding,
+    RestoreOutcome,
+    RestoreRun,
+    Swapping,
+)
+from nightscan_tasks.model import Manifest
+from nightscan_tasks.restore.application import stopped, unwell
+from nightscan_tasks.restore.choosing import choose
+from nightscan_tasks.restore.interrupted import finish_interrupted
+from nightscan_tasks.restore.journal import Journal, holding, open_journal
+from nightscan_tasks.restore.planning import RestorePlan, plan_components
+from nightscan_tasks.restore.rates import objective_seconds
+from nightscan_tasks.restore.reading import SetSource, Watch, sound_copies
+from nightscan_tasks.restore.request import Request, with_targets
+from nightscan_tasks.restore.restorers import Restorers
+from nightscan_tasks.restore.safety import save_live
 from nightscan_tasks.system import System
 
-LIVE = ("database", "redis", "user_data")
-"""The components with one live place, which is the order they are put back in."""
+_DAMAGE = (DigestMismatch, NotFound)
 
-Watch = Callable[[dict[str, Json]], None]
-
-
-@dataclass(frozen=True)
-class RestoredComponent:
-    """One component that is back: what was compared, and where the old state is."""
-
-    component: str
-    plain_bytes: int
-    elapsed_seconds: float
-    before: str | None
-    notes: tuple[str, ...] = ()
+Step = Callable[[str], None]
+"""Told what was just done: where tests interrupt."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore put back, from which set of which store."""
+    """What a restore put back, from which set of which store, and what it replaced."""
 
+    run_id: str
     set_id: str
     store: str
+    ending: RestoreEnding
     components: tuple[RestoredComponent, ...]
     elapsed_seconds: float
+    live: bool
+    notes: tuple[str, ...] = ()
 
 
-def restore(system: System, choice: Choice, components: tuple[str, ...] = LIVE, *,
-            target_root: Path | None = None, watch: Watch | None = None) -> Restored:
+def plan_restore(system: System, request: Request) -> RestorePlan:
+    """What the restore would do. Changes nothing."""
+    request = with_targets(request, system.settings)
+    return _Work(system, request, open_journal(system)).plan()
+
+
+def restore(system: System, request: Request, *, watch: Watch | None = None,
+            step: Step = lambda _done: None) -> Restored:
     """Put components of one set back, in the order given.
 
-    `target_root` is where files go; without it, user data goes to its live place. Configuration and
-    code are only unpacked into a `target_root`: what to take of them over a running system is for a
-    person to decide. Whatever fails leaves that component as it was, and those before it restored.
+    `RestoreRefused`, `DigestMismatch`, …: nothing was changed. `RestoreUndone`: the new state was live,
+    was not well, and the old one is live again. Killed at any moment: the next command, or
+    `resume`, goes on or back, and says which.
     """
-    began = time.monotonic()
-    if not target_root and set(components) - set(LIVE):
-        raise RestoreRefused("system_config and source_code are unpacked beside the live ones: name a folder "
-                             "with --target-root")
-    catalog, manifest = choose(system, choice, components)
-    source = _Source(system, catalog, manifest, watch, target_root)
-    with _reading(system, manifest):
-        done = tuple(_one(source, component) for component in components)
-    return Restored(str(manifest.set_id), catalog.store.name, done, time.monotonic() - began)
+    request = with_targets(request, system.settings)
+    journal = open_journal(system)
+    work = _Work(system, request, journal, watch, step)
+    with holding(journal, request.targets.place, work.run_id, system.host):
+        work.notes += [journal.note] if journal.note else []
+        work.notes += finish_interrupted(system, journal, request.targets)
+        return work.run()
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One set, as everything that reads it needs it."""
+@dataclass
+class _Work:
+    """One restore while it is done."""
 
     system: System
-    catalog: Catalog
-    manifest: Manifest
-    watch: Watch | None
-    target_root: Path | None
+    request: Request
+    journal: Journal
+    watch: Watch | None = None
+    step: Step = lambda _done: None
+    notes: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.opened_at = self.system.clock()
+        self.run_id = f"restore-{self.opened_at:%Y%m%dT%H%M%S%fZ}"
+        self.restorers = Restorers(self.system, self.run_id, self.request.targets, self.request.part)
+        self.catalog, self.manifest = choose(self.system, self.request.choice, self.request.components)
 
     @property
-    def run_id(self) -> str:
-        return self.manifest.run_id
+    def sources(self) -> dict[str, SetSource]:
+        """Each component, as something to read."""
+        return {component: SetSource(self.system, self.catalog, self.manifest, component, self.watch)
+                for component in self.request.components}
 
-    def expected(self, component: str) -> Mapping[str, Json]:
-        """The fingerprint that what is restored has to have."""
-        return self.manifest.components[component].fingerprint
+    def plan(self) -> RestorePlan:
+        """What would be done."""
+        live, settings = self.request.targets.live, self.system.settings
+        return RestorePlan(
+            str(self.manifest.set_id), self.manifest.set_id.taken_at, self.catalog.store.name,
+            self.catalog.store.url, self.request.targets.place, self.request.part,
+            plan_components(self.system, self.journal.restores, self.sources, self.restorers),
+            safety=self.request.components if live and self.request.safety else (),
+            services=tuple(filter(None, (settings.services_stop, settings.services_start))) if live else ())
 
-    def tally(self, artifact: Artifact) -> Tally:
-        """Counts what is read, and tells whoever watches, once a second."""
+    def run(self) -> Restored:
+        """All of it. The set is kept from retention until the last byte is read."""
+        with _reading(self.catalog, self.journal, self.manifest, self.run_id):
+            if problems := self.plan().problems:
+                raise RestoreRefused("nothing was changed:\n" + "\n".join(problems))
+            self._open()
+            try:
+                staged = self._prepare()
+            except BaseException as exc:
+                self._discard(exc)
+                raise
+        return self._take_over(staged)
+
+    def _open(self) -> None:
+        self.journal.restores.open(RestoreRun(
+            self.run_id, self.manifest.set_id, self.catalog.store.name, self.catalog.store.url,
+            self.request.components, self.request.targets.place, self.request.part, self.opened_at,
+            self.system.host))
+        self.step("opened")
+
+    def _prepare(self) -> tuple[RestoredComponent, ...]:
+        """A safety set of what is live, and everything staged beside it and compared."""
+        if self.request.targets.live and self.request.safety is not None:
+            self.notes += save_live(self.system, self.request.safety, self.request.components,
+                                    watch=self.watch)
+            self.step("saved")
+        return tuple(self._stage(component, source) for component, source in self.sources.items())
+
+    def _stage(self, component: str, source: SetSource) -> RestoredComponent:
         began = time.monotonic()
-        told = [began]
+        try:
+            staged = self.restorers.of(component).stage(source)
+        except NightscanError as exc:
+            if isinstance(exc, _DAMAGE) or isinstance(exc.__cause__, _DAMAGE):
+                raise self._offering(component, exc) from exc
+            raise
+        self.step(f"staged {component}")
+        return RestoredComponent(
+            component, source.plain_bytes, time.monotonic() - began,
+            objective_seconds(self.system.settings, component), notes=staged.notes)
 
-        def seen(total: int) -> None:
-            now = time.monotonic()
-            if self.watch and now - told[0] >= 1:
-                told[0] = now
-                self.watch({"part": artifact.part, "phase": "restoring", "bytes": total,
-                            "of_bytes": artifact.plain_bytes,
-                            "bytes_per_second": round(total / max(now - began, 0.001))})
+    def _offering(self, component: str, error: NightscanError) -> NightscanError:
+        """The error, and which other store has what this one has lost."""
+        sound = sound_copies(self.system, self.catalog, self.manifest, component)
+        advice = (f"the copy in {sound[0]} is whole: --set {self.manifest.set_id} --from {sound[0]}" if sound
+                  else "no other store has it whole: choose another set, `nightscan list` shows them")
+        return type(error)(f"{error}; nothing was changed\n{advice}")
 
-        return Tally(seen)
+    def _discard(self, error: BaseException) -> None:
+        try:
+            for component in self.request.components:
+                self.restorers.of(component).discard()
+        except NightscanError:  # it stays open in the journal, so that the next command clears it away
+            return
+        self._settle(RestoreEnding.FAILED, (), str(error) or type(error).__name__)
+
+    def _take_over(self, staged: tuple[RestoredComponent, ...]) -> Restored:
+        self.journal.restores.swapping(self.run_id, Swapping(self.system.clock(), staged))
+        self.step("swapping")
+        live = self.request.targets.live
+        whole = self.manifest if not self.request.part else None
+        before = unwell(self.system, self.request.components, whole) if live else ()
+        try:
+            with stopped(self.system.settings, live=live) as told:
+                done = self._swap(staged)
+        except NightscanError as exc:
+            self._back()  # raises in its turn, and leaves the journal open, where it cannot
+            self._settle(RestoreEnding.FAILED, (), str(exc))
+            raise
+        self.notes += told
+        problems = unwell(self.system, self.request.components, whole, known=before) if live else ()
+        if problems:
+            self._undo(done, problems)
+        self._settle(RestoreEnding.RESTORED, done, None)
+        return self._result(RestoreEnding.RESTORED, done)
+
+    def _swap(self, staged: tuple[RestoredComponent, ...]) -> tuple[RestoredComponent, ...]:
+        """Each component takes its place."""
+        done: list[RestoredComponent] = []
+        for each in staged:
+            began = time.monotonic()
+            try:
+                swapped = self.restorers.of(each.component).swap()
+            except NightscanError as exc:
+                raise RestoreRefused(f"{each.component} could not take its place; everything is as it was: "
+                                     f"{exc}") from exc
+            self.step(f"swapped {each.component}")
+            done.append(replace(each, before=swapped.before, notes=each.notes + swapped.notes,
+                                elapsed_seconds=each.elapsed_seconds + time.monotonic() - began))
+        return tuple(done)
+
+    def _back(self) -> None:
+        """The old state of all components is live, and nothing of this restore is left beside it."""
+        for component in reversed(self.request.components):
+            restorer = self.restorers.of(component)
+            restorer.undo()
+            restorer.accept()
+            restorer.discard()
+
+    def _undo(self, done: tuple[RestoredComponent, ...], problems: tuple[str, ...]) -> None:
+        reason = "; ".join(problems)
+        with stopped(self.system.settings, live=True):
+            for each in reversed(done):
+                self.restorers.of(each.component).undo()
+        self._settle(RestoreEnding.ROLLED_BACK, done, reason)
+        raise RestoreUndone(
+            f"the restored state was not well, and the old state is live again: {reason}\n"
+            f"what was restored is kept to be looked at; to let it go: "
+            f"nightscan restore accept {self.run_id}")
+
+    def _settle(self, ending: RestoreEnding, done: tuple[RestoredComponent, ...],
+                problem: str | None) -> None:
+        self.journal.restores.settle(RestoreOutcome(
+            self.run_id, ending, self.system.clock(), time.monotonic() - self.began, done, problem,
+            tuple(self.notes)))
+        self.step("settled")
+
+    def _result(self, ending: RestoreEnding, done: tuple[RestoredComponent, ...]) -> Restored:
+        return Restored(self.run_id, str(self.manifest.set_id), self.catalog.store.name, ending, done,
+                        time.monotonic() - self.began, self.request.targets.live, tuple(self.notes))
 
 
 @contextmanager
-def _reading(system: System, manifest: Manifest) -> Iterator[None]:
-    """Keep retention away from the set while it is read."""
-    with system.leases.hold(f"restore/{manifest.set_id}", f"restore on {system.host}"):
+def _reading(catalog: Catalog, journal: Journal, manifest: Manifest, run_id: str) -> Iterator[None]:
+    """Keep retention away from the set while it is read; several may read one set."""
+    resource = f"restore/{manifest.set_id}/{run_id}"
+    with journal.leases.hold(resource, run_id):
+        # Retention may have decided before it could see the lease; a set's manifest goes first then.
+        catalog.get(manifest.set_id)
         yield
-
-
-def _one(source: _Source, component: str) -> RestoredComponent:
-    began = time.monotonic()
-    writers = {"database": _database, "redis": _redis, "user_data": _user_data}
-    before, notes = writers.get(component, _unpacked)(source, component)
-    read = sum(artifact.plain_bytes for artifact in source.manifest.of(component))
-    return RestoredComponent(component, read, time.monotonic() - began, before, notes)
-
-
-def _database(source: _Source, component: str) -> tuple[str | None, tuple[str, ...]]:
-    from nightscan_tasks.components.database_restore import restore_database
-
-    artifacts = source.manifest.of(component)
-    roles = [artifact for artifact in artifacts if ".roles." in artifact.name]
-    (dump,) = (artifact for artifact in artifacts if ".roles." not in artifact.name)
-    with ExitStack() as stack:
-        role_chunks = stack.enter_context(_plain(source, roles[0])) if roles else None
-        done = restore_database(
-            stack.enter_context(_plain(source, dump)), dsn=source.system.settings.dsn, roles=role_chunks,
-            expected=source.expected(component), run_id=source.run_id)
-    return done.old_name, done.notes
-
-
-def _redis(source: _Source, component: str) -> tuple[str | None, tuple[str, ...]]:
-    from nightscan_tasks.components.redis_restore import restore_redis
-
-    (artifact,) = source.manifest.of(component)
-    with _plain(source, artifact) as chunks:
-        done = restore_redis(
-            chunks, "rdb" if ".rdb." in artifact.name else "resp", url=source.system.settings.redis,
-            expected=source.expected(component), temp_dir=source.system.settings.temp_dir,
-            run_id=source.run_id)
-    return None, done.notes
-
-
-def _user_data(source: _Source, component: str) -> tuple[str | None, tuple[str, ...]]:
-    if source.target_root:
-        return _unpacked(source, component)
-    root = source.system.settings.root
-    stamp = source.system.clock().strftime("%Y%m%dT%H%M%SZ")
-    staged = root / f".nightscan_staged_{source.run_id}"
-    with _staged(staged):
-        notes = _extract(source, component, staged)
-        swapped = swap_folders(staged, root, before=root / f".nightscan_before_{stamp}")
-    return str(swapped.before) if swapped.before else None, notes
-
-
-def _unpacked(source: _Source, component: str) -> tuple[str | None, tuple[str, ...]]:
-    """Unpack into a folder of the component's name below `target_root`, which must not exist."""
-    if source.target_root is None:
-        raise RestoreRefused(f"{component} needs a --target-root")
-    target = source.target_root / component
-    if target.exists():
-        raise RestoreRefused(f"{target} exists: choose another --target-root, or move it away")
-    staged = source.target_root / f".nightscan_staged_{source.run_id}"
-    with _staged(staged):
-        notes = _extract(source, component, staged)
-        staged.rename(target)
-    return None, (*notes, f"unpacked into {target}")
-
-
-@contextmanager
-def _staged(folder: Path) -> Iterator[None]:
-    """An empty folder to restore into, gone afterwards whatever happens; a dead restore's is replaced."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o750)
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _extract(source: _Source, component: str, staged: Path) -> tuple[str, ...]:
-    """Unpack every archive of a component, and compare what came out with the manifest."""
-    from nightscan_tasks.components.extraction import extract
-    from nightscan_tasks.components.files import fingerprint_tree
-
-    notes: list[str] = []
-    for artifact in source.manifest.of(component):
-        if ".tar." in artifact.name:
-            with _plain(source, artifact) as chunks:
-                notes += extract(chunks, staged).notes
-    found, expected = fingerprint_tree(staged), source.expected(component)
-    if expected and found != expected:
-        raise RestoreRefused(
-            f"{component} of {source.manifest.set_id} does not come out as it was saved: expected "
-            f"{_shown(expected)}, found {_shown(found)}; the live files are untouched")
-    return tuple(notes)
-
-
-def _shown(fingerprint: Mapping[str, Json]) -> str:
-    counts = f"{fingerprint.get('files')} files, {fingerprint.get('bytes')} bytes"
-    return f"{counts}, {str(fingerprint.get('digest'))[:12]}…"
-
-
-def _plain(source: _Source, artifact: Artifact) -> AbstractContextManager[Chunks]:
-    return plain(source.system, source.catalog, source.manifest, artifact, watch=source.tally(artifact))
+    journal.leases.forget(f"{resource}/")

@@ -4,18 +4,26 @@ twice is worse than one that is lost.
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from celery import Task, shared_task
 
 from nightscan_tasks import wire
-from nightscan_tasks.model import Json, SetId, Tier
-from nightscan_tasks.restore import Choice, restore
-from nightscan_tasks.restore.restoring import LIVE
+from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.model import Json
+from nightscan_tasks.restore import (
+    FULL,
+    Targets,
+    accept,
+    has_password,
+    plan_restore,
+    restore,
+    resume,
+    rollback,
+)
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.trying import show
+from nightscan_tasks.workflows.restore import targets_of, wanted
 
 _RESTORE: dict[str, Any] = {
     "bind": True, "acks_late": False, "max_retries": 0, "retry_on_worker_lost": False,
@@ -27,51 +35,81 @@ _RESTORE: dict[str, Any] = {
 def restore_full(self: Task, **which: Any) -> dict[str, Json]:
     """Put database, Redis and user data back, from the newest complete set unless another is named.
 
-    `which`: `set_id`, or `tier` and `index`, or `before` (ISO 8601); `store` to read from; `target_root`.
+    `which` is what `workflows.restore.wanted` takes: `set_id`, or `tier` and `index`, or `before`; `store`;
+    `target_db`, `target_redis`, `target_root`; `safety`. `dry_run` answers with the plan alone.
     """
-    return _restore(self, LIVE, which)
+    return _restore(self, FULL, which)
 
 
 @shared_task(name="nightscan.restore_database", **_RESTORE)
 def restore_database(self: Task, **which: Any) -> dict[str, Json]:
-    """Put the database back; `which` as for `restore_full`."""
-    return _restore(self, ("database",), which)
+    """Put the database back, or `tables` or `schemas` of it; else `which` as for `restore_full`."""
+    return _restore(self, "database", which)
 
 
 @shared_task(name="nightscan.restore_redis", **_RESTORE)
 def restore_redis(self: Task, **which: Any) -> dict[str, Json]:
-    """Put Redis back; `which` as for `restore_full`."""
-    return _restore(self, ("redis",), which)
+    """Put Redis back, or `databases` or `keys` of it; else `which` as for `restore_full`."""
+    return _restore(self, "redis", which)
 
 
 @shared_task(name="nightscan.restore_user_data", **_RESTORE)
 def restore_user_data(self: Task, **which: Any) -> dict[str, Json]:
-    """Put the user's files back; `which` as for `restore_full`."""
-    return _restore(self, ("user_data",), which)
+    """Put the users' files back, or those that fit `paths`; else `which` as for `restore_full`."""
+    return _restore(self, "user_data", which)
 
 
 @shared_task(name="nightscan.restore_system_config", **_RESTORE)
 def restore_system_config(self: Task, **which: Any) -> dict[str, Json]:
-    """Unpack the system configuration into `target_root`; `which` as for `restore_full`."""
-    return _restore(self, ("system_config",), which)
+    """Put the system's configuration back, or `paths` of it; else `which` as for `restore_full`."""
+    return _restore(self, "system_config", which)
 
 
 @shared_task(name="nightscan.restore_source_code", **_RESTORE)
 def restore_source_code(self: Task, **which: Any) -> dict[str, Json]:
-    """Unpack the application's code into `target_root`; `which` as for `restore_full`."""
-    return _restore(self, ("source_code",), which)
+    """Put the application's code back, or `paths` of it; else `which` as for `restore_full`."""
+    return _restore(self, "source_code", which)
 
 
-def _restore(task: Task, components: tuple[str, ...], which: dict[str, Any]) -> dict[str, Json]:
-    root = which.pop("target_root", None)
-    done = restore(System.from_env(), choice(**which), components, target_root=Path(root) if root else None,
-                   watch=show(task))
+@shared_task(name="nightscan.restore_rollback", **_RESTORE)
+def restore_rollback(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
+    """Put the state back that was live before a restore."""
+    result: dict[str, Json] = wire.plain(rollback(System.from_env(), run_id, _without_password(targets)))
+    return result
+
+
+@shared_task(name="nightscan.restore_accept", **_RESTORE)
+def restore_accept(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
+    """Let go of the state that a restore keeps and that is not live."""
+    result: dict[str, Json] = wire.plain(accept(System.from_env(), run_id, _without_password(targets)))
+    return result
+
+
+@shared_task(name="nightscan.restore_resume", **_RESTORE)
+def restore_resume(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
+    """Go on with a restore that was cut off, or take it back."""
+    result: dict[str, Json] = wire.plain(resume(System.from_env(), run_id, _without_password(targets)))
+    return result
+
+
+def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:
+    dry_run = which.pop("dry_run", False)
+    request = wanted(what, **which)
+    _refuse_passwords(request.targets)
+    system = System.from_env()
+    done = plan_restore(system, request) if dry_run else restore(system, request, watch=show(task))
     result: dict[str, Json] = wire.plain(done)
     return result
 
 
-def choice(*, set_id: str | None = None, tier: str | None = None, index: int = 1, before: str | None = None,
-           store: str = "primary") -> Choice:
-    """A choice as a message writes it."""
-    return Choice(set_id=SetId.parse(set_id) if set_id else None, tier=Tier(tier) if tier else None,
-                  index=index, before=datetime.fromisoformat(before) if before else None, store=store)
+def _without_password(given: dict[str, str]) -> Targets:
+    targets = targets_of(**given)
+    _refuse_passwords(targets)
+    return targets
+
+
+def _refuse_passwords(targets: Targets) -> None:
+    """A message is seen by everybody who sees the broker, and stays in the results."""
+    if has_password(targets.database) or has_password(targets.redis):
+        raise SettingsError("a target with a password must not be in a message: restore with --local, or "
+                            "leave it out and put it into the password file of the worker's user")

@@ -1,0 +1,86 @@
+"""What a restore would do: what is read, how much, what is replaced, how long it should take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightscan_tasks.components.restorer import Outlook
+from nightscan_tasks.ledger.restore_records import Part, Place
+from nightscan_tasks.ledger.restores import Restores
+from nightscan_tasks.model import Manifest
+from nightscan_tasks.restore.rates import forecast
+from nightscan_tasks.restore.reading import SetSource
+from nightscan_tasks.restore.restorers import Restorers
+from nightscan_tasks.system import System
+
+
+@dataclass(frozen=True)
+class PlannedComponent:
+    """One component: what is read of the set, what it meets at its target, how long it should take."""
+
+    component: str
+    artifacts: tuple[str, ...]
+    plain_bytes: int
+    stored_bytes: int
+    target: str
+    replaces: str
+    replaced_bytes: int | None
+    expected_seconds: float
+    objective_seconds: int
+    measured: bool
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """The whole of it. Nothing has been changed; with `problems`, nothing would be."""
+
+    set_id: str
+    taken_at: datetime
+    store: str
+    store_url: str
+    place: Place
+    part: Part
+    components: tuple[PlannedComponent, ...]
+    safety: tuple[str, ...]
+    services: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that stands in the way, each with its remedy."""
+        return tuple(f"{each.component}: {problem}" for each in self.components for problem in each.problems)
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long all of it should take."""
+        return sum(each.expected_seconds for each in self.components)
+
+
+def plan_components(system: System, restores: Restores, sources: Mapping[str, SetSource],
+                    restorers: Restorers) -> tuple[PlannedComponent, ...]:
+    """Look at every source and target. A target that cannot be reached raises."""
+    expected = {each.component: each for each in forecast(
+        {name: source.plain_bytes for name, source in sources.items()}, restores.timed(), system.settings)}
+    planned = []
+    for component, source in sources.items():
+        seen = _examined(restorers, component, source)
+        guess = expected[component]
+        planned.append(PlannedComponent(
+            component, tuple(artifact.name for artifact in source.artifacts), source.plain_bytes,
+            sum(artifact.stored_bytes for artifact in source.artifacts), seen.target, seen.replaces,
+            seen.replaced_bytes, guess.expected_seconds, guess.objective_seconds, guess.measured,
+            seen.problems, seen.notes))
+    return tuple(planned)
+
+
+def sources_of(manifest: Manifest, make: SetSource, components: tuple[str, ...]) -> dict[str, SetSource]:
+    """A source for each component of a set."""
+    return {component: SetSource(make.system, make.catalog, manifest, component, make.watch)
+            for component in components}
+
+
+def _examined(restorers: Restorers, component: str, source: SetSource) -> Outlook:
+    return restorers.of(component).examine(source)

@@ -1,0 +1,151 @@
+"""What somebody wants put back: of which set, which components, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from nightscan_tasks.errors import RestoreRefused, SettingsError
+from nightscan_tasks.ledger.restore_records import Part, Place
+from nightscan_tasks.model import COMPONENTS, Plan
+from nightscan_tasks.restore.choosing import Choice
+from nightscan_tasks.settings import Settings, without_secret
+
+FULL = "full"
+LIVE = ("database", "redis", "user_data")
+"""What `full` puts back in the running application, which is the order they are put back in."""
+
+_FILES = ("user_data", "system_config", "source_code")
+_PARTS = {"database": ("tables", "schemas"), "redis": ("databases", "keys"),
+          **dict.fromkeys(_FILES, ("paths",))}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where to, if not into the application itself. A restore goes either there or to targets."""
+
+    database: SecretStr | None = None
+    redis: SecretStr | None = None
+    root: Path | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the application itself is meant."""
+        return self.database is None and self.redis is None and self.root is None
+
+    @property
+    def place(self) -> Place:
+        """The same for the record: without passwords."""
+        return Place(self.live, _without_password(self.database), _redis_place(self.redis),
+                     str(self.root or ""))
+
+    def of(self, component: str) -> bool:
+        """Whether a component has a place to go to."""
+        given = {"database": self.database, "redis": self.redis}.get(component, self.root)
+        return self.live or given is not None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One restore that is wanted. `safety` is the plan by which what is live is saved first; None: not."""
+
+    choice: Choice
+    components: tuple[str, ...] = LIVE
+    targets: Targets = field(default_factory=Targets)
+    part: Part = field(default_factory=Part)
+    safety: Plan | None = None
+
+
+def components_of(what: str, targets: Targets, part: Part) -> tuple[str, ...]:
+    """The components that `full`, or the name of one, means; `RestoreRefused` for what does not fit.
+
+    With targets, `full` is what has one: a restore elsewhere never touches what is live.
+    """
+    if what != FULL:
+        _refuse_foreign(what, part)
+        if not targets.of(what):
+            raise RestoreRefused(f"{what} has no target among those given: {_options(what)}")
+        return (what,)
+    if part:
+        raise RestoreRefused("a part is of one component: for example "
+                             "`nightscan restore database --table prediction`")
+    if targets.live:
+        return LIVE
+    return tuple(component for component in COMPONENTS if targets.of(component))
+
+
+def full_target(given: SecretStr | None, settings: Settings) -> SecretStr | None:
+    """A target database with all that a connection needs.
+
+    A bare name is another database of the application's server. A password that is not given is taken
+    from the settings, if server and user are the same; else libpq looks into its password file.
+    """
+    if given is None:
+        return None
+    text = given.get_secret_value()
+    try:
+        ours = conninfo_to_dict(settings.dsn.get_secret_value())
+        if "/" not in text and "=" not in text:
+            return SecretStr(make_conninfo(settings.dsn.get_secret_value(), dbname=text))
+        theirs = conninfo_to_dict(text)
+    except ProgrammingError:
+        raise SettingsError("the target database cannot be read as a URI: write odd characters of the "
+                            "password as %XX; for example postgresql://nightscan@db2/nightscan") from None
+    same = all(_fact(theirs, key) == _fact(ours, key) for key in ("host", "port", "user"))
+    if same and not theirs.get("password") and ours.get("password"):
+        return SecretStr(make_conninfo(text, password=str(ours["password"])))
+    return given
+
+
+def has_password(given: SecretStr | None) -> bool:
+    """Whether a URI holds a password, which must not be in a message."""
+    return given is not None and bool(urlsplit(given.get_secret_value()).password)
+
+
+def _fact(facts: Mapping[str, object], key: str) -> str:
+    return str(facts.get(key) or {"port": "5432", "host": "localhost"}.get(key, ""))
+
+
+def _refuse_foreign(component: str, part: Part) -> None:
+    wanted = {name for name in ("tables", "schemas", "databases", "keys", "paths") if getattr(part, name)}
+    if foreign := sorted(wanted - set(_PARTS[component])):
+        raise RestoreRefused(f"{component} has no {foreign[0]}: it can be restored in part by "
+                             f"{' and '.join(_PARTS[component])}")
+
+
+def _options(component: str) -> str:
+    return {"database": "give --target-db", "redis": "give --target-redis"}.get(
+        component, "give --target-root")
+
+
+def _without_password(dsn: SecretStr | None) -> str:
+    if dsn is None:
+        return ""
+    facts = conninfo_to_dict(dsn.get_secret_value())
+    kept = {key: value for key, value in facts.items() if key not in {"password", "passfile", "sslpassword"}}
+    return make_conninfo("", **kept)
+
+
+def _redis_place(url: SecretStr | None) -> str:
+    return "" if url is None else without_secret(url.get_secret_value())
+
+
+def targets_of(place: Place, settings: Settings) -> Targets:
+    """The targets that a record names; passwords as far as the settings know them."""
+    database = full_target(SecretStr(place.database), settings) if place.database else None
+    redis = SecretStr(place.redis) if place.redis else None
+    if redis is not None and place.redis.partition("?")[0] == _redis_place(settings.redis):
+        redis = settings.redis
+    return Targets(database, redis, Path(place.root) if place.root else None)
+
+
+def with_targets(request: Request, settings: Settings) -> Request:
+    """The request with its targets completed."""
+    targets = replace(request.targets, database=full_target(request.targets.database, settings))
+    return replace(request, targets=targets)
