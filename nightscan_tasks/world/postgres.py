@@ -1,19 +1,12 @@
 """PostgreSQL with a database `nightscan`, owned by a role that is no superuser.
 
-PostgreSQL refuses to run as root; then it runs as `nobody`. That user may not be allowed to enter the
-folders above the world or above the program (root's home, a temporary folder): where that is so, its
-process gets the one capability that lets it pass, and nothing else of root's.
+How it runs where we are root: see `components.postgres_server`.
 """
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -21,16 +14,13 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from nightscan_tasks import process
+from nightscan_tasks.components.postgres_server import SUPERUSER, as_unprivileged, make_cluster
 from nightscan_tasks.errors import ProcessFailed, WorldError
-from nightscan_tasks.programs import Tool
+from nightscan_tasks.programs import ProgramMissing, Tool
 from nightscan_tasks.world.service import HOST, NotReady, Ports, Tidy, embedded
 
-SUPERUSER = "postgres"
 ROLE = "nightscan"
 DATABASE = "nightscan"
-_UNPRIVILEGED = "nobody"
-_ENTER_FOR_OTHERS = 0o001
 _NOBODYS_PID = 2**31 - 1  # above the largest that Linux gives out, 2**22
 _ASK_SECONDS = 2
 # A world may be lost when the machine loses power, but not when a process is killed: so no fsync.
@@ -83,7 +73,7 @@ class Postgres(Tidy):
 
     def argv(self, ports: Ports) -> list[str]:
         """The server in the foreground."""
-        return [*self._as_unprivileged(), str(self.tool.path), "-D", str(self.data),
+        return [*as_unprivileged(self.tool, self.home), str(self.tool.path), "-D", str(self.data),
                 "-p", str(ports["postgres"])]
 
     def check(self, ports: Ports) -> None:
@@ -127,61 +117,12 @@ class Postgres(Tidy):
                 sql.Identifier(DATABASE), sql.Identifier(ROLE)))
 
     def _initdb(self) -> None:
-        self.data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            user = _unprivileged()
-            os.chown(self.data, user.pw_uid, user.pw_gid)
-        with _password_file(self.home, self.superuser_password) as password_file:
-            try:
-                process.run([*self._as_unprivileged("--pdeathsig=KILL"),
-                             str(self.tool.path.with_name("initdb")), "-D", str(self.data),
-                             "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}",
-                             "--encoding=UTF8", "--locale=C", "--no-sync"],
-                            cwd=self.home, env={"PATH": os.defpath, "LC_ALL": "C"})
-            except ProcessFailed as exc:
-                raise WorldError(f"postgres: {exc}") from exc
+        try:
+            make_cluster(self.tool, self.data, password=self.superuser_password, locale="C")
+        except (ProcessFailed, ProgramMissing) as exc:
+            raise WorldError(f"postgres: {exc}") from exc
         with (self.data / "postgresql.conf").open("a") as config:
             config.write(_CONFIG)
-
-    def _as_unprivileged(self, *options: str) -> list[str]:
-        """What goes before a program that refuses to run as root."""
-        if os.geteuid() != 0:
-            return []
-        user, setpriv = _unprivileged(), shutil.which("setpriv")
-        if setpriv is None:
-            raise WorldError("PostgreSQL refuses to run as root, and `setpriv`, which would change "
-                             "the user, is missing: `apt-get install util-linux`, or do not be root")
-        hidden = not (_reachable(self.home) and _reachable(self.tool.path))
-        # Without the first, access(2), with which PostgreSQL looks for its programs, ignores the others.
-        passing = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override",
-                   "--ambient-caps=+dac_override"]
-        return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *options,
-                *(passing if hidden else []), "--"]
-
-
-def _unprivileged() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(_UNPRIVILEGED)
-    except KeyError as exc:
-        raise WorldError(f"PostgreSQL refuses to run as root, and there is no user "
-                         f"`{_UNPRIVILEGED}` to run it as: do not be root") from exc
-
-
-def _reachable(path: Path) -> bool:
-    """Whether everybody may go down to it."""
-    return all(folder.stat().st_mode & _ENTER_FOR_OTHERS for folder in path.resolve().parents)
-
-
-@contextmanager
-def _password_file(folder: Path, password: str) -> Iterator[Path]:
-    """The password where only the user of the server can read it, for as long as it is needed."""
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix="password.") as file:
-        file.write(password)
-        file.flush()
-        if os.geteuid() == 0:
-            user = _unprivileged()
-            os.chown(file.name, user.pw_uid, user.pw_gid)
-        yield Path(file.name)
 
 
 def _exists(connection: psycopg.Connection, query: str, name: str) -> bool:
