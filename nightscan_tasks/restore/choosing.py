@@ -15,7 +15,8 @@ from nightscan_tasks.system import PRIMARY, System
 class Choice:
     """How a person names a set: by its id, or by tier and index (1 is the newest), or before a time.
 
-    With nothing given: the newest complete set of any tier.
+    With nothing given: the newest complete set of any tier but `pre_restore`, which holds what somebody
+    wanted to be rid of: a set of that tier has to be asked for.
     """
 
     set_id: SetId | None = None
@@ -28,23 +29,28 @@ class Choice:
 def choose(system: System, choice: Choice, components: tuple[str, ...]) -> tuple[Catalog, Manifest]:
     """The set that is meant. `RestoreRefused` where it is incomplete in what is asked for."""
     catalog = system.catalog(choice.store)
-    if choice.set_id is None and choice.before is None and choice.index == 1:
-        manifest = _newest(catalog, choice.tier, components)
-    elif choice.set_id is None:
+    if choice.set_id is not None:
+        manifest = catalog.get(choice.set_id)
+    elif choice.tier is not None and (choice.before is not None or choice.index > 1):
         manifest = catalog.pick(tier=choice.tier, index=choice.index, before=choice.before)
     else:
-        manifest = catalog.get(choice.set_id)
+        manifest = _newest(catalog, choice, components)
     _refuse_partial(manifest, components)
     return catalog, manifest
 
 
-def _newest(catalog: Catalog, tier: Tier | None, components: tuple[str, ...]) -> Manifest:
+def _newest(catalog: Catalog, choice: Choice, components: tuple[str, ...]) -> Manifest:
     """The newest complete set that has what is asked for: a newer one of other components is no answer."""
-    for manifest in catalog.sets(tier):
-        if manifest.complete and all(manifest.of(component) for component in components):
-            return manifest
-    which = f"{tier} " if tier else ""
-    raise NotFound(f"{catalog.store.name} ({catalog.store.url}) has no complete {which}set with "
+    found = [manifest for manifest in catalog.sets(choice.tier)
+             if manifest.complete and all(manifest.of(component) for component in components)
+             and (choice.tier or manifest.set_id.tier is not Tier.PRE_RESTORE)
+             and (choice.before is None or manifest.set_id.taken_at <= choice.before)]
+    if len(found) >= choice.index:
+        return found[choice.index - 1]
+    which = f"{choice.tier} " if choice.tier else ""
+    when = f" from before {choice.before:%Y-%m-%d %H:%M} UTC" if choice.before else ""
+    number = f" with index {choice.index}" if choice.index > 1 else ""
+    raise NotFound(f"{catalog.store.name} ({catalog.store.url}) has no complete {which}set{when}{number} with "
                    f"{', '.join(components) or 'anything'}; `nightscan list` shows what there is")
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,7 +93,7 @@ class Site:
         files = {(True, True): "saved", (False, False): "changed"}.get(
             (sound.read_bytes() != b"spoilt", model.exists()), "mixed")
         return {"database": {20: "saved", 5: "changed"}.get(int(str(count)), str(count)),
-                "redis": {b"owl": "saved", b"fox": "changed"}.get(species, repr(species)),  # type: ignore[call-overload]
+                "redis": {b"owl": "saved", b"fox": "changed"}.get(species, repr(species)),
                 "user_data": files}
 
 
@@ -118,3 +123,33 @@ def saved(site: Site) -> Site:
 def states() -> tuple[dict[str, str], dict[str, str]]:
     """What `Site.state` says of the saved and of the changed state."""
     return SAVED, CHANGED
+
+
+@pytest.fixture
+def killed() -> Callable[..., str]:
+    """Restore in a process that ends itself by SIGKILL at a step; the run's id.
+
+    `killed(site, "swapped database")`.
+    """
+
+    def run(site: Site, step: str, *, safety: bool = False, what: str = "full") -> str:
+        done = subprocess.run([sys.executable, "-c", _KILLED, step, what, str(int(safety))], check=False,
+                              env={**os.environ, **site.environ}, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        return site.system.restores.run_ids()[-1]
+
+    return run
+
+
+_KILLED = """
+import os, signal, sys
+from nightscan_tasks.restore import restore
+from nightscan_tasks.system import System
+from nightscan_tasks.workflows.restore import wanted
+
+def step(done):
+    if done == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+restore(System.from_env(), wanted(sys.argv[2], safety=sys.argv[3] == "1"), step=step)
+"""

@@ -17,7 +17,8 @@ from nightscan_tasks.workflows.restore import wanted
 States = tuple[dict[str, str], dict[str, str]]
 
 
-def test_a_full_restore_brings_everything_back_and_saves_first_what_was_live(saved: Any, states: States) -> None:
+def test_a_full_restore_brings_everything_back_and_saves_what_was_live(saved: Any,
+                                                                       states: States) -> None:
     done = restore(saved.system, wanted())
     assert saved.state() == states[0]
     assert done.ending is RestoreEnding.RESTORED
