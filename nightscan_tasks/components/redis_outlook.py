@@ -9,15 +9,15 @@ from redis import exceptions
 
 from nightscan_tasks.components.celery_keys import bound_queues
 from nightscan_tasks.components.redis_marks import Database, look
-from nightscan_tasks.components.redis_places import Shortage
+from nightscan_tasks.components.redis_places import Place, Shortage
 from nightscan_tasks.components.redis_server import Client, connected, info, is_refusal, server_at
 from nightscan_tasks.wording import size
 
 # The queues of this program: whoever has them is its broker.
 _OUR_QUEUES = {f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control")}
 _KEY_BYTES = 100  # what a key costs in memory beside its value, about
-_COMMANDS = ("eval", "select", "hset", "hgetall", "type", "dbsize", "keys", "exists", "smembers", "unlink",
-             "move", "swapdb", "flushdb", "restore", "dump", "scan", "multi", "exec", "time", "info")
+_RIGHTS = ("~*", "+@read", "+@scripting", "+select", "+multi", "+exec", "+hset", "+unlink", "+move",
+           "+swapdb", "+flushdb", "+restore", "+time", "+info", "+client|list")
 
 # Each command that the restore needs, tried where nothing is: in an empty database, on no key, on a
 # database and itself. The one key that is written is gone before anybody sees it.
@@ -27,17 +27,21 @@ local function try(...)
     local answer = redis.pcall(...)
     if type(answer) == 'table' and answer.err then
         refused[#refused + 1] = select(1, ...) .. ': ' .. answer.err
+        return false
     end
+    return true
 end
 try('SELECT', ARGV[1])
 if redis.call('DBSIZE') ~= 0 then return refused end
 local name = 'nightscan:rehearsal'
-try('HSET', name, 'field', 'value')
+if try('UNLINK', name) then
+    try('HSET', name, 'field', 'value')
+    redis.call('UNLINK', name)
+end
 try('TYPE', name)
 try('HGETALL', name)
 try('KEYS', name)
 try('EXISTS', name)
-try('UNLINK', name)
 try('SMEMBERS', name)
 try('MOVE', name, ARGV[2])
 try('DUMP', name)
@@ -57,6 +61,8 @@ def estimated_bytes(plain_bytes: int, keys: int) -> int:
 def server_problems(client: Client, url: SecretStr) -> Iterator[str]:
     """What no look into the databases is needed for, and would make one fail."""
     place = server_at(url)
+    if not info(client, "server"):
+        yield f"{place} does not tell its version: {_permit()}"
     if info(client, "cluster").get("cluster_enabled"):
         yield f"{place} is a cluster, which has no databases to swap: restore into a server that is none"
     facts = info(client, "replication")
@@ -75,10 +81,11 @@ def overview(client: Client, url: SecretStr) -> tuple[tuple[Database, ...], str]
         return (), f"{server_at(url)}: {exc}; {_permit()}"
 
 
-def rehearse(client: Client, url: SecretStr, free: tuple[int, int]) -> Iterator[str]:
+def rehearse(client: Client, url: SecretStr, place: Place) -> Iterator[str]:
     """Try every command that the restore needs, where it changes nothing."""
     try:
-        answers = [bytes(each).decode(errors="replace") for each in client.eval(_REHEARSAL, 0, *free)]
+        answers = [bytes(each).decode(errors="replace")
+                   for each in client.eval(_REHEARSAL, 0, place.staged, place.of)]
     except exceptions.ResponseError as exc:
         answers = [f"EVAL: {exc}"]
     remedies: dict[str, list[str]] = {}
@@ -101,8 +108,7 @@ def _remedy(answer: str) -> str:
 
 
 def _permit() -> str:
-    allowed = " ".join(f"+{name}" for name in _COMMANDS)
-    return (f"give the user the right to (`ACL SETUSER … ~* {allowed}`), or restore as another user; a "
+    return (f"give the user the rights (`ACL SETUSER … {' '.join(_RIGHTS)}`), or restore as another user; a "
             f"command that was renamed has to have its own name during the restore")
 
 

@@ -64,14 +64,15 @@ class RedisRestorer:
         target = server_at(self.url)
         (artifact,) = source.artifacts
         with connected(self.url) as client:
-            client.ping()
-            problems = [*server_problems(client, self.url), *self._unreadable(source, client)]
+            problems = list(server_problems(client, self.url)) or list(self._unreadable(source, client))
+            if problems:
+                return Outlook(target, problems=tuple(problems))
             found, forbidden = overview(client, self.url)
-            if problems or forbidden:
-                return Outlook(target, problems=(*problems, *filter(None, [forbidden])))
+            if forbidden:
+                return Outlook(target, problems=(forbidden,))
             saved = saved_databases(source.report.fingerprint)
-            wanted = self._scope.wanted(saved)
-            problems += self._scope.problems(saved, found)
+            wanted = self._wanted(saved, found)
+            problems += self._scope.problems(saved, wanted, found)
             problems += self._in_the_way(client, found, wanted)
             problems.append(room_problem(client, self.url, _needed_bytes(artifact, saved, wanted)))
             used = info(client, "memory").get("used_memory_dataset")
@@ -139,6 +140,11 @@ class RedisRestorer:
     def _scope(self) -> Scope:
         return Scope(self.url, self.databases, self.keys)
 
+    def _wanted(self, saved: dict[int, int], found: tuple[Database, ...]) -> tuple[int, ...]:
+        """As far as can be told before it is loaded: an old state was in the set, where it is live now."""
+        kept = {each.number for each in found if each.mark} - set(self.databases)
+        return self._scope.wanted(saved.keys() - kept)
+
     def _which(self) -> str:
         return f", of which those that match {' or '.join(self.keys)}" if self.keys else ""
 
@@ -165,7 +171,7 @@ class RedisRestorer:
         if isinstance(places, Shortage):
             yield shortage_problem(places, self.url)
         elif places:
-            yield from rehearse(client, self.url, (places[0].staged, places[-1].staged))
+            yield from rehearse(client, self.url, places[0])
 
     def _require_unswapped(self, client: Client) -> None:
         for each in marked(client, self.run_id):

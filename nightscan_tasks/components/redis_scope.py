@@ -42,14 +42,15 @@ class Scope:
         return tuple(number for number in numbers
                      if not self.keys or any(self._matches(url, number) for url in servers))
 
-    def problems(self, saved: Iterable[int], live: Iterable[Database]) -> Iterator[str]:
-        """Databases that the set lacks, or the live server has no room or no right to replace."""
+    def problems(self, saved: Iterable[int], wanted: Iterable[int],
+                 live: Iterable[Database]) -> Iterator[str]:
+        """Databases that the set lacks, or the live server; or that hold what another restore keeps."""
         known, there = set(saved), {each.number: each for each in live}
         for number in self.databases:
             if number not in known:
                 yield (f"the set has no keys in database {number}: it has some in "
                        f"{', '.join(map(str, sorted(known))) or 'none'}")
-        for number in self.wanted(known):
+        for number in wanted:
             if number not in there:
                 yield (f"{server_at(self.url)} has no database {number}: raise its setting `databases` "
                        f"above {number} and restart it")

@@ -47,7 +47,8 @@ class Staging:
             loaded, live = look(source), look(client)
             saved = {each.number: each.keys for each in loaded if each.keys and not each.mark}
             wanted = self._wanted(scratch, saved, live)
-            _refuse([*self.scope.problems(saved, live), *broker_problems(self.scope.url, wanted)])
+            _refuse(list(self.scope.problems(saved, wanted, live)))
+            _refuse(list(broker_problems(self.scope.url, wanted)))
             self._require_room(source, client, _share(saved, wanted))
             evicted = _evicted(client)
             places = self._claim(client, wanted, live)

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,10 @@ class _Lines:
                 yield line.split()
         raise _HungUp
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._file.close()
+
     def _text(self) -> bytes:
         length = int(self._file.readline()[1:])
         return self._file.read(length + 2)[:length]
@@ -88,7 +92,8 @@ class Scratch:
                 client.replicaof("127.0.0.1", listener.getsockname()[1])
             with _accepted(listener) as link:
                 try:
-                    self._serve(_Lines(link), link, chunks)
+                    with closing(_Lines(link)) as lines:
+                        self._serve(lines, link, chunks)
                 except (OSError, _HungUp) as exc:
                     raise RestoreRefused(f"{self.flavour} cannot load this RDB; nothing live was "
                                          f"touched: {self.log_tail()}") from exc
@@ -186,7 +191,13 @@ def scratch_server(version: int, *, live: Flavour, temp_dir: Path) -> Iterator[S
 
     `RestoreRefused` says what to install where there is none. Leaving it removes all of it.
     """
-    tool, flavour = choose_scratch(version, live)
+    with started(*choose_scratch(version, live), temp_dir=temp_dir) as scratch:
+        yield scratch
+
+
+@contextmanager
+def started(tool: programs.Tool, flavour: Flavour, *, temp_dir: Path) -> Iterator[Scratch]:
+    """That server, empty, on a socket in a private folder. Leaving it removes all of it."""
     # The path of a socket has little room; apart from it the folder holds a log.
     parent = temp_dir if len(str(temp_dir)) <= _LONGEST_PARENT else None
     folder = Path(tempfile.mkdtemp(prefix="nightscan-redis-", dir=parent))

@@ -22,6 +22,8 @@ from redis.retry import Retry
 from nightscan_tasks import programs
 from nightscan_tasks.components.base import Dump, Shared
 from nightscan_tasks.components.redis import Redis
+from nightscan_tasks.components.redis_fingerprint import fingerprint_redis
+from nightscan_tasks.components.redis_restorer import RedisRestorer
 from nightscan_tasks.model import Artifact, Chunks, Report
 from nightscan_tasks.process import Program
 from nightscan_tasks.settings import Settings
@@ -32,7 +34,8 @@ PASSWORD = "p@ss:/ w%'\"é#?"
 class Server:
     """A server below one folder, on a port and a socket, with a password."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *lines: str) -> None:
+        self.lines = lines
         self.name = name
         self.folder = folder
         self.tool = programs.find(f"{name}-server")
@@ -45,7 +48,8 @@ class Server:
             f"port {self.port}\nbind 127.0.0.1\nunixsocket {self.folder}/socket\n"
             f'dir {self.folder}\nlogfile {self.folder}/log\nsave ""\n'
             "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
-            f'requirepass "{PASSWORD.replace(chr(34), chr(92) + chr(34))}"\n')
+            f'requirepass "{PASSWORD.replace(chr(34), chr(92) + chr(34))}"\n'
+            + "".join(f"{line}\n" for line in self.lines))
         self.program = Program([str(self.tool.path), str(configuration)])
         while True:
             try:
@@ -107,6 +111,18 @@ class Server:
                             plain_sha256="", stored_bytes=len(data), stored_sha256="")
         return SavedRedis(report, artifact, data)
 
+    def restorer(self, tmp_path: Path, run_id: str = "run", *, db: int = 0, **options: Any) -> RedisRestorer:
+        url = SecretStr(self.url()[:-1] + str(db))
+        return RedisRestorer(url, run_id, temp_dir=tmp_path, **options)
+
+    def content(self, *numbers: int) -> dict[str, Any]:
+        """The fingerprint of these databases and of the functions."""
+        with contextlib.closing(self.client()) as client:
+            found = fingerprint_redis(client)
+        databases: Any = found["databases"]
+        return {**found, "databases": {name: each for name, each in databases.items()
+                                       if int(name) in numbers}}
+
     def dump(self, **settings: object) -> tuple[dict[str, bytes], Report]:
         with self.opened(**settings) as dump:
             streams = {stream.name: b"".join(map(bytes, stream.chunks)) for stream in dump.streams()}
@@ -142,15 +158,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start a server of that flavour; it ends with the tests."""
     folder = tmp_path_factory.mktemp("r")  # short, as a socket's path has little room
     started: list[Server] = []
 
-    def start(name: str) -> Server:
+    def start(name: str, *lines: str) -> Server:
         place = folder / str(len(started))
         place.mkdir()
-        server = Server(name, place)
+        server = Server(name, place, *lines)
         started.append(server)
         server.start()
         return server
@@ -163,7 +179,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def both(start_server: Callable[[str], Server]) -> dict[str, Server]:
+def both(start_server: Callable[..., Server]) -> dict[str, Server]:
     return {name: start_server(name) for name in ("valkey", "redis")}
 
 
@@ -181,6 +197,11 @@ def valkey(both: dict[str, Server]) -> Server:
 
 
 @pytest.fixture
-def mortal(start_server: Callable[[str], Server]) -> Server:
+def cluster(start_server: Callable[..., Server]) -> Server:
+    return start_server("valkey", "cluster-enabled yes", f"cluster-port {free_port()}")
+
+
+@pytest.fixture
+def mortal(start_server: Callable[..., Server]) -> Server:
     """A server that a test may kill."""
     return start_server("valkey")
