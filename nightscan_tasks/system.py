@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from nightscan_tasks import settings as settings_module
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Codec
@@ -139,19 +141,19 @@ def refuse_shared_redis(settings: Settings) -> None:
 
     A backup would carry its own queue, and a restore would put old messages back into it.
     """
-    backed_up = _server(settings.redis.get_secret_value())
+    backed_up = server_of(settings.redis)
     for name, url in (("NIGHTSCAN_BROKER_URL", settings.broker_url),
                       ("NIGHTSCAN_RESULT_BACKEND", settings.results)):
-        if backed_up and _server(url.get_secret_value()) == backed_up:
+        if backed_up and server_of(url) == backed_up:
             raise SettingsError(
                 f"{name} is on {backed_up[0]}:{backed_up[1]}, which is the Redis that is backed up: a "
                 f"restore would bring old messages back. Start another Redis for it (append-only file on, "
                 f"maxmemory-policy noeviction), for example {name}=redis://localhost:6380/0")
 
 
-def _server(url: str) -> tuple[str, int] | None:
+def server_of(url: SecretStr) -> tuple[str, int] | None:
     """Host and port of a Redis URL, its loopback names made one; None for what is no TCP address."""
-    parts = urlsplit(url)
+    parts = urlsplit(url.get_secret_value())
     if parts.scheme not in {"redis", "rediss"}:
         return None
     host = (parts.hostname or "localhost").lower()

@@ -50,8 +50,8 @@ def _newest(catalog: Catalog, choice: Choice, components: tuple[str, ...]) -> Ma
     which = f"{choice.tier} " if choice.tier else ""
     when = f" from before {choice.before:%Y-%m-%d %H:%M} UTC" if choice.before else ""
     number = f" with index {choice.index}" if choice.index > 1 else ""
-    raise NotFound(f"{catalog.store.name} ({catalog.store.url}) has no complete {which}set{when}{number} with "
-                   f"{', '.join(components) or 'anything'}; `nightscan list` shows what there is")
+    raise NotFound(f"{catalog.store.name} ({catalog.store.url}) has no complete {which}set{when}{number} "
+                   f"with {', '.join(components) or 'anything'}; `nightscan list` shows what there is")
 
 
 def _refuse_partial(manifest: Manifest, components: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from nightscan_tasks.ledger.restore_records import Part, Place
 from nightscan_tasks.model import COMPONENTS, Plan
 from nightscan_tasks.restore.choosing import Choice
 from nightscan_tasks.settings import Settings, without_secret
+from nightscan_tasks.system import server_of
 
 FULL = "full"
 LIVE = ("database", "redis", "user_data")
@@ -146,6 +147,11 @@ def targets_of(place: Place, settings: Settings) -> Targets:
 
 
 def with_targets(request: Request, settings: Settings) -> Request:
-    """The request with its targets completed."""
+    """The request with its targets completed. `RestoreRefused` for the Redis that is the broker."""
+    redis = request.targets.redis
+    for name, url in (("broker", settings.broker_url), ("result store", settings.results)):
+        if redis is not None and server_of(redis) and server_of(redis) == server_of(url):
+            raise RestoreRefused(f"{_redis_place(redis)} is the {name} of this program: a restore into it "
+                                 f"would lose what is queued there; name another with --target-redis")
     targets = replace(request.targets, database=full_target(request.targets.database, settings))
     return replace(request, targets=targets)
