@@ -23,12 +23,19 @@ class Result:
     rounds: tuple[float, ...]
 
 
-def contest(ways: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS) -> dict[str, Result]:
-    """Run the first way once to warm up what all share, then all of them in turn, `rounds` times."""
+def contest(ways: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS,
+            prepare: Callable[[], object] | None = None) -> dict[str, Result]:
+    """Run the first way once to warm up what all share, then all of them in turn, `rounds` times.
+
+    `prepare` comes before each of them and is not timed.
+    """
+    prepare = prepare or (lambda: None)
     times: dict[str, list[float]] = {name: [] for name in ways}
+    prepare()
     next(iter(ways.values()))()
     for _ in range(rounds):
         for name, way in ways.items():
+            prepare()
             os.sync()  # nobody pays for what another left in the cache
             began = time.perf_counter()
             way()

@@ -6,21 +6,24 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nightscan_tasks.components.exchange import move, sync
 from nightscan_tasks.components.extraction import Extraction, ExtractReport
-from nightscan_tasks.components.files_source import Archives
+from nightscan_tasks.components.files_source import Archives, Pair
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.restorer import Source, Staged
 from nightscan_tasks.components.tree import Elsewhere
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Json
+from nightscan_tasks.streams import Abandoned
 
 _PREFIXES = {"system_config": b"etc"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NAMED = 3
+_THREADS = 2
 
 Step = Callable[[str, bytes], None]
 """Told the name of a step, and of what, just before it is done."""
@@ -40,16 +43,34 @@ def unpack(archives: Archives, where: tuple[Path, Elsewhere], *, paths: Paths,
     """
     wanted = archives.wanted(paths)
     include = _included(prefix_of(archives.component), paths)
-    with Extraction(*where, include=include, stand_ins=wanted.stand_ins) as extraction:
-        for pair in wanted.pairs:
-            if step:
-                step("unpack", pair.tar.name.encode())
-            with archives.opened(pair) as (chunks, index):
-                extraction.run(chunks, index=index)
-        done = extraction.finish()
+    extraction = Extraction(*where, include=include, stand_ins=wanted.stand_ins)
+
+    def one(pair: Pair) -> None:
+        if step:
+            step("unpack", pair.tar.name.encode())
+        with archives.opened(pair) as (chunks, index):
+            extraction.run(chunks, index=index)
+
+    _side_by_side(one, wanted.pairs, extraction.stop)
+    done = extraction.finish()
     if not paths:
         _compare(archives.component, done, archives.source.report.fingerprint)
     return done
+
+
+def _side_by_side(work: Callable[[Pair], None], pairs: tuple[Pair, ...],
+                  stop: Callable[[], None]) -> None:
+    """Two archives at a time, since each waits for its own gpg; the first error that is one of its own."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="archive") as pool:
+        futures = [pool.submit(work, pair) for pair in pairs]
+        try:
+            errors = [error for future in futures if (error := future.exception()) is not None]
+        except BaseException:  # somebody wants this process to end
+            stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for error in sorted(errors, key=lambda error: isinstance(error, Abandoned)):
+        raise error
 
 
 def unpack_into(target: Path, source: Source, component: str, run_id: str, *,
@@ -68,7 +89,7 @@ def unpack_into(target: Path, source: Source, component: str, run_id: str, *,
         raise refusal(exc, component, target) from exc
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return Staged(done.fingerprint, (*done.notes, f"unpacked into {target}"))
+    return Staged(done.fingerprint, done.notes)
 
 
 def refusal(error: OSError, component: str, root: Path) -> RestoreRefused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import tarfile
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from nightscan_tasks.components.tar import Extent, nanoseconds
 from nightscan_tasks.errors import RestoreRefused
 
 _XATTR = "SCHILY.xattr."
+_CAREFUL = re.compile(rb"^/|//|/$|\x00|(?:^|/)\.")
 _SECOND = 1_000_000_000
 _KINDS = {tarfile.REGTYPE: Kind.FILE, tarfile.AREGTYPE: Kind.FILE, tarfile.CONTTYPE: Kind.FILE,
           tarfile.GNUTYPE_SPARSE: Kind.FILE, tarfile.LNKTYPE: Kind.HARD_LINK,
@@ -45,13 +47,16 @@ def restored(member: tarfile.TarInfo) -> Restored:
     target = _bytes(member.linkname)
     sparse = getattr(member, "sparse", None)  # tarfile's own; None for a file without holes
     return Restored(
-        _safe(_bytes(member.name)), kind, member.mode & 0o7777, _mtime_ns(member),
-        _uid(member.uname, member.uid), _gid(member.gname, member.gid), member.size,
-        _safe(target) if kind is Kind.HARD_LINK else target,
+        safe(_bytes(member.name)), kind, member.mode & 0o7777, _mtime_ns(member),
+        uid_of(_bytes(member.uname), member.uid), gid_of(_bytes(member.gname), member.gid), member.size,
+        safe(target) if kind is Kind.HARD_LINK else target,
         ((0, member.size),) if sparse is None else tuple(sparse), _xattrs(member))
 
 
-def _safe(name: bytes) -> bytes:
+def safe(name: bytes) -> bytes:
+    """The name without empty steps and `.`; `RestoreRefused` if it leaves the folder."""
+    if not _CAREFUL.search(name):  # nearly every name
+        return name
     steps = [step for step in name.split(b"/") if step not in {b"", b"."}]
     if name.startswith(b"/") or b".." in steps or b"\0" in name:
         raise RestoreRefused(f"{shown(name)} would be unpacked outside of the folder: "
@@ -65,9 +70,13 @@ def _mtime_ns(member: tarfile.TarInfo) -> int:
 
 
 def _xattrs(member: tarfile.TarInfo) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((_bytes(key.removeprefix(_XATTR)).replace(b"%3D", b"=").replace(b"%25", b"%"),
-                  _bytes(value))
+    return tuple((xattr_name(_bytes(key.removeprefix(_XATTR))), _bytes(value))
                  for key, value in member.pax_headers.items() if key.startswith(_XATTR))
+
+
+def xattr_name(key: bytes) -> bytes:
+    """An attribute's name, from its pax keyword without what that begins with."""
+    return key.replace(b"%3D", b"=").replace(b"%25", b"%")
 
 
 def _bytes(text: str) -> bytes:
@@ -75,16 +84,18 @@ def _bytes(text: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _uid(name: str, number: int) -> int:
+def uid_of(name: bytes, number: int) -> int:
+    """The user of that name here; the number where there is none."""
     try:
-        return pwd.getpwnam(os.fsdecode(_bytes(name))).pw_uid
+        return pwd.getpwnam(os.fsdecode(name)).pw_uid
     except (KeyError, ValueError):
         return number
 
 
 @lru_cache(maxsize=1024)
-def _gid(name: str, number: int) -> int:
+def gid_of(name: bytes, number: int) -> int:
+    """The same of a group."""
     try:
-        return grp.getgrnam(os.fsdecode(_bytes(name))).gr_gid
+        return grp.getgrnam(os.fsdecode(name)).gr_gid
     except (KeyError, ValueError):
         return number

@@ -17,7 +17,7 @@ RECORD_BYTES = 20 * BLOCK_BYTES
 
 _TYPES = {Kind.FILE: b"0", Kind.HARD_LINK: b"1", Kind.SYMLINK: b"2", Kind.DIRECTORY: b"5",
           Kind.FIFO: b"6"}
-_USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 _NAME_BYTES, _OWNER_BYTES = 100, 31
 _OCTAL_7, _OCTAL_11 = 8**7 - 1, 8**11 - 1
 _SECOND = 1_000_000_000
@@ -136,7 +136,7 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 @lru_cache(maxsize=64)  # nearly all are of one of a few lengths
 def _pax_header(size: int) -> bytes:
-    return _checked(_USTAR.pack(
+    return _checked(USTAR.pack(
         b"PaxHeader/entry", b"0000644", b"0000000", b"0000000", _octal_11(size), b"00000000000",
         b"", b"x", b"", b"ustar\x0000", b"", b"", b"", b"", b""))
 
@@ -145,7 +145,7 @@ def _ustar(entry: Entry, name: bytes, stored_bytes: int) -> bytes:
     time = entry.mtime_ns // _SECOND
     # A name that was cut must not end with the slash of a folder.
     short = name if len(name) <= _NAME_BYTES else name[:_NAME_BYTES].rstrip(b"/")
-    return _checked(_USTAR.pack(
+    return _checked(USTAR.pack(
         short, b"%07o" % entry.mode, _octal_7(entry.uid), _octal_7(entry.gid),
         _octal_11(stored_bytes), _octal_11(time), b"", _TYPES[entry.kind],
         entry.target[:_NAME_BYTES], b"ustar\x0000", entry.user[:_OWNER_BYTES],
