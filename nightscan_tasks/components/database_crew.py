@@ -48,12 +48,12 @@ class Crew:
 
     def one(self, statement: bytes) -> None:
         """Run a statement on the first connection."""
-        _execute(self._connections[0], statement)
+        run_statement(self._connections[0], statement)
 
     def each(self, statement: bytes) -> None:
         """Run a statement on every connection: a setting, for what comes next."""
         for connection in self._connections:
-            _execute(connection, statement)
+            run_statement(connection, statement)
 
     def fill(self, rows: Iterable[Rows]) -> None:
         """Copy blocks of rows, wherever they belong. In which order they arrive is open."""
@@ -168,14 +168,15 @@ def _patiently(connection: Connection, statement: bytes) -> None:
     """Run a statement, again where the server ended it because two waited for each other."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            return _execute(connection, statement)
+            return run_statement(connection, statement)
         except StatementFailed as exc:
             if not tries_left or not isinstance(exc.__cause__, psycopg.errors.DeadlockDetected):
                 raise
     return None
 
 
-def _execute(connection: Connection, statement: bytes) -> None:
+def run_statement(connection: Connection, statement: bytes) -> None:
+    """Run one statement of a dump; `StatementFailed` if the server does not take it."""
     try:
         connection.execute(statement)
     except psycopg.Error as exc:

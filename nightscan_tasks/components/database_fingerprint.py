@@ -7,7 +7,7 @@ to an extension, because a dump does not hold their rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -149,6 +149,25 @@ def outline_database(connection: Connection) -> dict[str, Json]:
             "materialized_views": [table.label for table in tables if table.is_view],
             "objects": dict(connection.execute(_OBJECTS).fetchall()),
         }
+
+
+def fingerprint_part(connection: Connection, schemas: Collection[str], *, content: bool) -> dict[str, Json]:
+    """The same of some schemas alone: their tables, materialized views and other objects."""
+    with connection.transaction():
+        setting_all(connection, _STEADY)
+        mine = [table for table in _tables(connection) if table.schema in schemas]
+        return {
+            "tables": {table.label: _read(connection, table, content=content)
+                       for table in mine if not table.is_view},
+            "materialized_views": {table.label: _read(connection, table, content=False)
+                                   for table in mine if table.is_view},
+            "objects": dict(connection.execute(_OBJECTS.replace(
+                "GROUP BY", f"AND n.nspname IN ({_literals(schemas)}) GROUP BY").encode()).fetchall()),
+        }
+
+
+def _literals(texts: Collection[str]) -> str:
+    return ", ".join(sql.Literal(text).as_string() for text in texts)
 
 
 def _tables(connection: Connection) -> list[_Table]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_outlook import problems, replaced
+from nightscan_tasks.components.database_part import PartSwap
+from nightscan_tasks.components.database_part_staging import stage_part
+from nightscan_tasks.components.database_selection import Selection
 from nightscan_tasks.components.database_staging import Dump, stage, wanted_environment
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import explained, where
@@ -33,8 +36,12 @@ class DatabaseRestorer:
     """Is told the name of each step before it is done."""
 
     @property
-    def _swap(self) -> DatabaseSwap:
+    def _whole(self) -> DatabaseSwap:
         return DatabaseSwap(self.dsn, self.run_id)
+
+    @property
+    def _part(self) -> PartSwap:
+        return PartSwap(self.dsn, self.run_id, self.at)
 
     def examine(self, source: Source) -> Outlook:
         """As `Restorer.examine`."""
@@ -46,30 +53,36 @@ class DatabaseRestorer:
 
     def stage(self, source: Source) -> Staged:
         """As `Restorer.stage`."""
-        role_sql = _roles(source)
         (artifact,) = (each for each in source.artifacts if not _is_roles(each))
-        dump = Dump(role_sql, lambda: source.open(artifact), source.report.fingerprint)
-        return stage(dump, self._swap, jobs=self.jobs, at=self.at)
+        dump = Dump(_roles(source), lambda: source.open(artifact), source.report.fingerprint)
+        if self.tables or self.schemas:
+            selection = Selection(self.tables, self.schemas)
+            return stage_part(dump, selection, self._whole, self._part, jobs=self.jobs)
+        return stage(dump, self._whole, jobs=self.jobs, at=self.at)
 
     def swap(self) -> Swapped:
         """As `Restorer.swap`."""
-        return self._swap.swap()
+        return self._part.swap() if self._part.there() else self._whole.swap()
 
     def undo(self) -> None:
         """As `Restorer.undo`."""
-        self._swap.undo()
+        if self._part.there():
+            self._part.undo()
+        self._whole.undo()
 
     def accept(self) -> tuple[str, ...]:
         """As `Restorer.accept`."""
-        return self._swap.accept()
+        return self._part.accept() if self._part.there() else self._whole.accept()
 
     def discard(self) -> None:
         """As `Restorer.discard`."""
-        self._swap.discard()
+        if self._part.there():
+            self._part.discard()
+        self._whole.discard()
 
     def position(self) -> Position:
         """As `Restorer.position`."""
-        return self._swap.position()
+        return self._part.position() if self._part.there() else self._whole.position()
 
 
 def _roles(source: Source) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import cast
 
 import psycopg
@@ -52,6 +52,17 @@ def stage(dump: Dump, swap: DatabaseSwap, *, jobs: int,
 
     `at` is told the name of each step before it is done.
     """
+    with filled(dump, swap, jobs=jobs, at=at) as (connection, staged):
+        notes = staging.furnish(connection, swap.staged, dump.wanted)
+        at("mark")
+        swap.mark_whole(connection, str(dump.wanted.get("comment") or ""))
+    return replace(staged, notes=staged.notes + notes)
+
+
+@contextmanager
+def filled(dump: Dump, swap: DatabaseSwap, *, jobs: int,
+           at: Callable[[str], None]) -> Iterator[tuple[Connection, Staged]]:
+    """The run's place, filled and compared, not yet marked; an error removes it, here and in the context."""
     with swap.place() as connection:
         require(connection, swap.target, dump.wanted)
         missing = require_roles(connection, cast("list[str]", dump.wanted.get("roles") or []), dump.role_sql)
@@ -64,15 +75,11 @@ def stage(dump: Dump, swap: DatabaseSwap, *, jobs: int,
             at("load")
             notes += _load(dump, connection, swap, jobs)
             at("compare")
-            found = _compare(swap.dsn, swap.staged, dump.expected)
-            notes += staging.furnish(connection, swap.staged, dump.wanted)
-            at("mark")
-            swap.mark_whole(connection, str(dump.wanted.get("comment") or ""))
+            yield connection, Staged(_compare(swap.dsn, swap.staged, dump.expected), notes)
         except BaseException:
             with suppress(psycopg.Error):  # the error that is on its way says more
                 staging.drop(connection, swap.staged)
             raise
-    return Staged(found, notes)
 
 
 def _load(dump: Dump, connection: Connection, swap: DatabaseSwap, jobs: int) -> tuple[str, ...]:
