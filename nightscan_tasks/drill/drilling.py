@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.components.entry import unquoted
 from nightscan_tasks.drill.scratch import Scratch, scratch
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger.restore_records import Drill, RestoredComponent
 from nightscan_tasks.model import Manifest, Tier
-from nightscan_tasks.reconcile import look
+from nightscan_tasks.reconcile import Saved, Site, parse_columns, reconcile
 from nightscan_tasks.restore.aftermath import accept, rollback
 from nightscan_tasks.restore.choosing import Choice, choose
-from nightscan_tasks.restore.reading import Watch
+from nightscan_tasks.restore.reading import Watch, plain
 from nightscan_tasks.restore.recovering import recover
 from nightscan_tasks.restore.request import LIVE, Request
 from nightscan_tasks.restore.restoring import restore
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import PRIMARY, System
-from nightscan_tasks.wording import duration
+from nightscan_tasks.wording import count, duration
 
 ROUTINE, LOSS = "routine", "simulated loss"
 
@@ -98,7 +101,7 @@ class _Work:
             self.stages = tuple((stage.name, stage.elapsed_seconds) for stage in back.stages)
             self.notes += back.notes
             return back.run_ids
-        done = restore(place.system, Request(choice, LIVE), watch=self.watch)
+        done = restore(place.system, Request(choice, LIVE), watch=self.watch, stores=self.system.stores)
         self.components = done.components
         self.stages = tuple((each.component, each.elapsed_seconds) for each in done.components)
         self.notes += done.notes
@@ -111,17 +114,20 @@ class _Work:
             accept(place.system, run_id)
 
     def _reconcile(self, place: Scratch) -> None:
-        """Rows of the restored database against the restored files."""
-        settings = place.system.settings
-        found = look(settings.dsn, settings.root, settings.reconcile)
-        live = self.system.settings.root
-        missed = [name for name in found.missing if (live / name).exists()]
-        if missed:
-            self.problems.append(f"{len(missed)} files that rows name, and that are there, are not in the "
-                                 f"set, for example {missed[0]}")
-        if found.missing_count > len(missed):
-            self.notes.append(f"{found.missing_count - len(missed)} rows name files that the set has not, "
-                              f"and that are not live either: nightscan reconcile")
+        """Rows of the restored database against the restored files, with no set to look into."""
+        restored, live = place.system.settings, self.system.settings.root
+        found = reconcile(
+            Site(dsn=restored.dsn, root=restored.root, columns=parse_columns(restored.reconcile),
+                 aliases=(live,), exclude=restored.user_data_exclude, temp_dir=restored.temp_dir),
+            Saved(partial(plain, self.system)), now=self.system.clock())
+        there = [name for name in found.first_lost
+                 if os.path.lexists(os.fsencode(live) + b"/" + unquoted(name))]
+        if there:
+            self.problems.append(f"rows name files that are there and that the set has not, for example "
+                                 f"{there[0]}: nightscan reconcile")
+        elif found.missing:
+            self.notes.append(f"{count(found.missing, 'row')} name files that the set has not, and that are "
+                              f"not live either: nightscan reconcile")
 
     def _missed(self, manifest: Manifest) -> Iterator[str]:
         """The objectives that were not met."""

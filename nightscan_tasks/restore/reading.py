@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import DigestMismatch, NightscanError
+from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, NightscanError
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
+from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import read_back
@@ -73,12 +74,13 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
     with catalog.store.open(key) as chunks:
         stored = _exactly(chunks, Tally(), artifact.stored_sha256, name)
         with replace(system.codec, recipient=manifest.encrypted_for or "").decode(stored) as decoded:
-            yield _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
+            checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
+            yield _named(checked, name)
 
 
-def sound_copies(system: System, catalog: Catalog, manifest: Manifest, component: str) -> list[str]:
+def sound_copies(stores: Iterable[Store], catalog: Catalog, manifest: Manifest, component: str) -> list[str]:
     """The other stores whose copy of a component is whole, read to its last byte."""
-    return [store.name for store in system.stores if store.url != catalog.store.url
+    return [store.name for store in stores if store.url != catalog.store.url
             and _sound(Catalog(store), manifest, component)]
 
 
@@ -90,6 +92,16 @@ def _sound(catalog: Catalog, manifest: Manifest, component: str) -> bool:
     except NightscanError:
         return False
     return True
+
+
+def _named(chunks: Chunks, name: str) -> Chunks:
+    """The same; what goes wrong below says which artifact it was."""
+    try:
+        yield from chunks
+    except (DigestMismatch, EncryptionFailed) as exc:
+        if name in str(exc):
+            raise
+        raise type(exc)(f"{name}: {exc}") from exc
 
 
 def _exactly(chunks: Chunks, tally: Tally, sha256: str, name: str) -> Chunks:

@@ -8,7 +8,7 @@ choose → examine → safety set → stage all → services stop → swap all �
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +32,7 @@ from nightscan_tasks.restore.reading import SetSource, Watch, sound_copies
 from nightscan_tasks.restore.request import Request, with_targets
 from nightscan_tasks.restore.restorers import Restorers
 from nightscan_tasks.restore.safety import save_live
+from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
 _DAMAGE = (DigestMismatch, NotFound)
@@ -61,8 +62,8 @@ def plan_restore(system: System, request: Request) -> RestorePlan:
 
 
 def restore(system: System, request: Request, *, watch: Watch | None = None,
-            step: Step = lambda _done: None) -> Restored:
-    """Put components of one set back, in the order given.
+            step: Step = lambda _done: None, stores: Sequence[Store] = ()) -> Restored:
+    """Put components of one set back, in the order given. `stores` may have a copy of what is damaged.
 
     `RestoreRefused`, `DigestMismatch`, …: nothing was changed. `RestoreUndone`: the new state was live,
     was not well, and the old one is live again. Killed at any moment: the next command, or
@@ -70,7 +71,7 @@ def restore(system: System, request: Request, *, watch: Watch | None = None,
     """
     request = with_targets(request, system.settings)
     journal = open_journal(system)
-    work = _Work(system, request, journal, watch, step)
+    work = _Work(system, request, journal, watch, step, stores or system.stores)
     with holding(journal, request.targets.place, work.run_id, system.host):
         work.notes += [journal.note] if journal.note else []
         work.notes += finish_interrupted(system, journal, request.targets)
@@ -86,6 +87,7 @@ class _Work:
     journal: Journal
     watch: Watch | None = None
     step: Step = lambda _done: None
+    stores: Sequence[Store] = ()
     notes: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -154,7 +156,7 @@ class _Work:
 
     def _offering(self, component: str, error: NightscanError) -> NightscanError:
         """The error, and which other store has what this one has lost."""
-        sound = sound_copies(self.system, self.catalog, self.manifest, component)
+        sound = sound_copies(self.stores, self.catalog, self.manifest, component)
         advice = (f"the copy in {sound[0]} is whole: --set {self.manifest.set_id} --from {sound[0]}" if sound
                   else "no other store has it whole: choose another set, `nightscan list` shows them")
         return type(error)(f"{error}; nothing was changed\n{advice}")
