@@ -39,12 +39,12 @@ def _database(client: Client, number: int) -> dict[str, Json]:
     try:
         keys, total, expiring = 0, 0, cast("dict[str, Json]", {})
         for name in set(map(bytes, other.scan_iter(count=_RANGE))):
-            expires_at_ms, digest = _expires_at_ms(other, name), digest_of(other, name)
+            expiry, digest = expires_at_ms(other, name), digest_of(other, name)
             if digest is None:
                 continue
             keys, total = keys + 1, total + int.from_bytes(digest[:16], "big")
-            if expires_at_ms is not None:
-                expiring[hashlib.sha256(name).hexdigest()[:32]] = expires_at_ms
+            if expiry is not None:
+                expiring[hashlib.sha256(name).hexdigest()[:32]] = expiry
         return {"keys": keys, "digest": f"{total % _MODULUS:032x}", "expiring": expiring}
     finally:
         other.close()
@@ -59,7 +59,8 @@ def digest_of(client: Client, name: bytes) -> bytes | None:
     return hashlib.sha256(repr((name, kind, list(_value(client, name, kind)))).encode()).digest()
 
 
-def _expires_at_ms(client: Client, name: bytes) -> int | None:
+def expires_at_ms(client: Client, name: bytes) -> int | None:
+    """When a key expires, in ms since 1970; None if never, or where there is no such key."""
     try:
         expiry = int(client.execute_command("PEXPIRETIME", name))
     except exceptions.ResponseError as exc:

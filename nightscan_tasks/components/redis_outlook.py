@@ -16,8 +16,8 @@ from nightscan_tasks.wording import size
 # The queues of this program: whoever has them is its broker.
 _OUR_QUEUES = {f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control")}
 _KEY_BYTES = 100  # what a key costs in memory beside its value, about
-_RIGHTS = ("~*", "+@read", "+@scripting", "+select", "+multi", "+exec", "+hset", "+unlink", "+move",
-           "+swapdb", "+flushdb", "+restore", "+time", "+info", "+client|list")
+_RIGHTS = ("~*", "+@read", "+@write", "+@scripting", "+select", "+multi", "+exec", "+time", "+info",
+           "+client|list")
 
 # Each command that the restore needs, tried where nothing is: in an empty database, on no key, on a
 # database and itself. The one key that is written is gone before anybody sees it.

@@ -193,6 +193,24 @@ def test_keys_whose_time_passes_meanwhile_stay_away(server: Any, tmp_path: Path)
     assert server.run(("EXISTS", "stays"), ("EXISTS", "goes")) == [1, 0]
 
 
+def test_keys_of_several_megabytes_come_back(server: Any, tmp_path: Path) -> None:
+    wide = [f"{number:0500}" for number in range(10_000)]
+    server.run(("RPUSH", "list", *wide), ("SADD", "set", *wide),
+               ("HSET", "hash", *(text for each in wide for text in (each, each[::-1]))),
+               ("ZADD", "zset", *(text for number, each in enumerate(wide) for text in (number / 3, each))),
+               ("SET", "string", b"\x00\xff" * 3_000_001), ("XADD", "stream", "5-1", "k", "v" * 5_000_000),
+               ("PEXPIREAT", "list", FAR_MS), ("SADD", "small", "a"))
+    if server.tool.version >= (9,):
+        server.run(("HPEXPIREAT", "hash", FAR_MS, "FIELDS", 2, wide[0], wide[7000]))
+    saved = server.content(0)
+    source = server.source()
+    server.run(("FLUSHALL",))
+    ours = server.restorer(tmp_path)
+    ours.stage(source)
+    ours.swap()
+    assert compare_redis(saved, server.content(0)) == []
+
+
 def test_a_set_that_holds_less_than_was_counted_is_refused(server: Any, tmp_path: Path) -> None:
     fill(server)
     source = server.source()
