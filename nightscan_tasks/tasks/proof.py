@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import shared_task
 
 from nightscan_tasks import health, settings, wire
 from nightscan_tasks.model import Json
+from nightscan_tasks.reconcile import reconcile_live
+from nightscan_tasks.restore.reading import plain
 from nightscan_tasks.system import System
 
 
@@ -14,4 +18,16 @@ def health_check() -> dict[str, Json]:
     """Look at all that is live; `level` and `findings`. It goes where restores go, which see all of it."""
     # Not `from_env`: a broker that shares the Redis is a finding here, and no end.
     result: dict[str, Json] = wire.plain(health.check(System(settings.load())))
+    return result
+
+
+@shared_task(name="nightscan.reconcile_user_data")
+def reconcile_user_data(*, apply: bool = False) -> dict[str, Json]:
+    """Compare rows with files and with all sets; with `apply` fetch what is missing, move what is not named.
+
+    It needs the private key, which reads the sets. May be repeated, and cut off at any point.
+    """
+    system = System.from_env()
+    found = reconcile_live(system, partial(plain, system), apply=apply)
+    result: dict[str, Json] = {**wire.plain(found), "in_order": found.in_order}
     return result
