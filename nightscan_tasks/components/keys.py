@@ -44,17 +44,16 @@ def read_keys(client: Client, *, version: tuple[int, ...]) -> Iterator[list[Key]
     for name in client.scan_iter(count=_SCAN_COUNT):
         waiting.append(bytes(name))
         if len(waiting) >= batch_size:
-            batch = read_batch(client, waiting, version)
+            batch = _read(client, waiting, version)
             yield batch
             held_bytes = sum(len(key.payload) for key in batch) or 1
             batch_size = max(1, min(_SCAN_COUNT, _BATCH_BYTES * len(waiting) // held_bytes))
             waiting = []
     if waiting:
-        yield read_batch(client, waiting, version)
+        yield _read(client, waiting, version)
 
 
-def read_batch(client: Client, names: list[bytes], version: tuple[int, ...]) -> list[Key]:
-    """These keys of the client's database in one round trip, but for those that are gone."""
+def _read(client: Client, names: list[bytes], version: tuple[int, ...]) -> list[Key]:
     is_exact = version >= _OLDEST_WITH_EXPIRETIME
     with client.pipeline(transaction=False) as pipe:
         pipe.execute_command("TIME")

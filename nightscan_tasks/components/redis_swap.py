@@ -103,6 +103,7 @@ if #staged == 0 then return {'absent', 0} end
 for _, each in ipairs(staged) do
     redis.call('SELECT', each.of)
     if mark_here() then return {'marked', each.of} end
+    if #each.patterns > 0 and not reserved[tostring(each.of)] then return {'filling', each.number} end
 end
 if ARGV[3] == 'look' then return {'ready', #staged} end
 for _, each in ipairs(staged) do
@@ -132,6 +133,9 @@ each_of(run, function(number, mark)
         before[#before + 1] = place_of(number, mark)
     elseif mark.state == 'spent' then spent[mark.of] = number end
 end)
+for _, each in ipairs(before) do
+    if #each.patterns > 0 and not spent[tostring(each.of)] then return -each.number end
+end
 for _, each in ipairs(before) do
     if #each.patterns > 0 then
         set_state(each.number, 'spent')
@@ -191,6 +195,9 @@ def undo_swap(client: Client, run_id: str, *, now: datetime) -> int:
         return 0
     (count, *_) = _at_once(client, (_UNDO, [run_id, now.isoformat(timespec="seconds")]),
                            _kept(before, "old_functions"))
+    if count < 0:
+        raise RestoreRefused(f"somebody emptied a database that run {run_id} used: its old keys are in "
+                             f"database {-count}, move them by hand; nothing was changed")
     return int(count)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,13 @@ def test_a_set_is_restored_into_it(server: Any, tmp_path: Path) -> None:
         with connected(target.url, database=9) as client:
             assert client.get("b") == b"2"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scratch_server_that_runs_is_not_swept_away(valkey: Any, tmp_path: Path) -> None:
+    saved = f"valkey {valkey.tool.version[0]}.0"
+    with scratch_target(saved, temp_dir=tmp_path) as first:
+        folder = Path(first.url.get_secret_value().removeprefix("unix://")).parent
+        os.utime(folder, (0, 0))
+        with scratch_target(saved, temp_dir=tmp_path), connected(first.url) as client:
+            assert client.ping()
+        assert folder.exists()
