@@ -57,9 +57,9 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         self._lazy = {each.name: each for each in lazy}
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The order is that of their declaration: what is needed first comes first."""
-        return [*self._lazy, *super().list_commands(ctx)]
+        return [*self._lazy, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the one that is asked for."""
@@ -76,7 +76,7 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in `--help`, from what is known without an import."""
         rows = [(each.name, each.help) for each in self._lazy.values()]
-        for name in super().list_commands(ctx):
+        for name in self.commands:
             command = super().get_command(ctx, name)
             rows.append((name, command.get_short_help_str() if command else ""))
         with formatter.section("Commands"):

@@ -87,15 +87,15 @@ def _listed(states: list[RestoreState], system: System) -> Iterator[str]:
         return
     now = system.clock()
     rows = [[state.run.run_id, str(state.run.set_id), ago(state.run.opened_at, now),
-             duration(state.outcome.elapsed_seconds) if state.outcome else "-", told(state)]
+             duration(state.outcome.elapsed_seconds) if state.outcome else "-", standing(state)]
             for state in states]
     yield from table(["RUN", "SET", "BEGAN", "TOOK", "HOW"], rows, right=(3,))
 
 
-def told(state: RestoreState) -> str:
+def standing(state: RestoreState) -> str:
     """How a restore stands, in a few words."""
     if state.outcome is None:
-        return "under way, or CUT OFF"
+        return f"under way, or CUT OFF: `nightscan restore resume {state.run.run_id}` finishes it then"
     if state.outcome.ending is not RestoreEnding.RESTORED:
         return state.outcome.ending.value.replace("_", " ")
     if state.undone:

@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from nightscan_tasks import wire
 from nightscan_tasks.cli.following import picture
 from nightscan_tasks.cli.pictures import Phase, Picture, sentence
+from nightscan_tasks.cli.restore_runs import standing
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.ledger import Ending, Outcome
+from nightscan_tasks.ledger.restore_records import RestoreEnding, RestoreState
 from nightscan_tasks.model import Tier
+from nightscan_tasks.restore.journal import journals
+from nightscan_tasks.restore.rates import Recovery, forecast_recovery
 from nightscan_tasks.rotation import RESTORE_LEASES
 from nightscan_tasks.system import System
-from nightscan_tasks.wording import ago, duration, size
+from nightscan_tasks.wording import age, ago, duration, size
+
+_RESTORES = 20
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class State:
     under_way: tuple[tuple[str, Picture], ...]
     restoring: tuple[str, ...]
     last: tuple[Outcome, ...]
+    kept: tuple[RestoreState, ...]
+    recovery: Recovery | None
 
 
 @json_command(name="status", short_help="runs under way, and how the last ones ended")
@@ -43,7 +52,8 @@ def look(system: System) -> State:
     """The state now."""
     runs = system.ledger.open_runs(now=system.clock())
     pictures = tuple((run.run_id, picture(system, system.ledger.state(run.run_id))) for run in runs)
-    return State(pictures, tuple(_restoring(system)), tuple(_last(system)))
+    return State(pictures, tuple(_restoring(system)), tuple(_last(system)), tuple(_kept(system)),
+                 forecast_recovery(system))
 
 
 def lines(state: State, *, now: datetime) -> Iterator[str]:
@@ -56,6 +66,8 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
         yield from (f"{name.ljust(max(len(row[0]) for row in rows))}  {words}" for name, words in rows)
     for set_id in state.restoring:
         yield f"a restore reads {set_id}"
+    for kept in state.kept:
+        yield from fold(f"{kept.run.run_id} of {kept.run.set_id}: {standing(kept)}", hanging="    ")
     yield ""
     if not state.last:
         yield "No run has ended yet. Next: nightscan backup daily --wait"
@@ -71,6 +83,31 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
             yield from fold(f"{failure.part}: {failure.message}", indent="    ")
         for note in outcome.notes:
             yield from fold(note, indent="    ")
+    yield from _recovery(state, now)
+
+
+def _recovery(state: State, now: datetime) -> Iterator[str]:
+    """What a loss at this moment would cost."""
+    recovery = state.recovery
+    if recovery is None:
+        return
+    yield ""
+    yield (f"A loss now would cost the data of {age(recovery.lost_since, now)}, and a recovery from "
+           f"{recovery.set_id} about {duration(recovery.expected_seconds)}:")
+    rows = [[f"  {each.component}", duration(each.expected_seconds), f"of {duration(each.objective_seconds)}",
+             "" if each.met else "TOO LONG", "" if each.measured else "a guess: nightscan drill"]
+            for each in recovery.components]
+    yield from table(["  COMPONENT", "EXPECTED", "ALLOWED", "", ""], rows, right=(1,))
+
+
+def _kept(system: System) -> Iterator[RestoreState]:
+    """Restores that were cut off, or whose old state is still kept."""
+    for journal in journals(system):
+        for run_id in journal.restores.run_ids()[-_RESTORES:]:
+            state = journal.restores.state(run_id)
+            ended_badly = state.outcome is not None and state.outcome.ending is RestoreEnding.FAILED
+            if not ended_badly and state.accepted is None:
+                yield state
 
 
 def _last(system: System) -> Iterator[Outcome]:
@@ -90,7 +127,7 @@ def _restoring(system: System) -> Iterator[str]:
     for resource in sorted(resources):
         held = system.leases.look(resource)
         if held is not None and held.live(system.clock()):
-            yield resource.removeprefix("restore/")
+            yield "/".join(resource.split("/")[1:3])
 
 
 def _as_json(state: State) -> dict[str, object]:
@@ -103,4 +140,8 @@ def _as_json(state: State) -> dict[str, object]:
             for run_id, shown in state.under_way],
         "restoring": list(state.restoring),
         "last": {each.set_id.tier.value: each for each in state.last},
+        "restores": [{"run_id": each.run.run_id, "set_id": str(each.run.set_id), "state": standing(each)}
+                     for each in state.kept],
+        "recovery": None if state.recovery is None else {
+            **wire.plain(state.recovery), "expected_seconds": state.recovery.expected_seconds},
     }

@@ -113,7 +113,7 @@ def test_a_restore_tells_what_is_back_and_where_the_old_state_is(here: Here, sav
     result = here("restore", "database", "--set", saved["set_id"], "--from", "offsite", "--local")
     assert result.exit_code == 0, result.output
     assert "restored from offsite" in result.stdout
-    assert "what was live before is kept as" in " ".join(result.stdout.split())
+    assert "what was there before is kept as" in " ".join(result.stdout.split())
     with psycopg.connect(environ["NIGHTSCAN_DATABASE_URI"]) as connection:
         count = connection.execute('SELECT count(*) FROM "user_session"').fetchone()
         before = [name for (name,) in connection.execute(

@@ -14,7 +14,8 @@ def test_help_lists_every_command_and_imports_none(here: Here) -> None:
             "print({'boto3', 'celery', 'pydantic', 'psycopg', 'redis', 'rich'} & set(sys.modules))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
-    for name in ("doctor", "backup", "list", "status", "verify", "rotate", "restore", "world", "demo"):
+    for name in ("doctor", "backup", "list", "status", "verify", "rotate", "restore", "recover",
+                 "drill", "files", "health", "reconcile", "world", "demo"):
         assert f"\n  {name} " in done.stdout
         assert here(name, "--help").exit_code == 0
 
@@ -33,8 +34,9 @@ def test_the_version_is_told(here: Here) -> None:
     (["backup", "daily", "--full"], "--full belongs to pre_deploy"),
     (["backup", "daily", "--component", "redis"], "--component belongs to manual"),
     (["backup", "weekly", "--tag", "v1"], "--tag belongs to pre_deploy and manual"),
-    (["restore", "everything"], "there is no component everything; there are: full, database"),
-    (["restore", "system-config"], "name a folder with --target-root"),
+    (["restore", "everything"], "there is no command everything; there are: full"),
+    (["restore", "system-confg"], "did you mean system_config?"),
+    (["restore", "redis", "--table", "prediction"], "No such option"),
     (["restore", "full", "--set", "daily/2026"], "expected for example daily/20261123T020000Z"),
     (["restore", "full", "--set", "daily/20261123T020000Z", "--tier", "daily"], "not both"),
     (["restore", "full", "--before", "yesterday"], "for example 2026-11-23T02:00"),
