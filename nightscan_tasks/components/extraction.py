@@ -107,7 +107,8 @@ class Extraction:
         count = {kind: sum(run.counts[kind] for run in self._done) for kind in Kind}
         return ExtractReport(
             count[Kind.FILE], count[Kind.DIRECTORY], count[Kind.SYMLINK] + count[Kind.HARD_LINK],
-            sum(run.content_bytes for run in self._done), tuple(dict.fromkeys(note for each in problems for note in each.notes)),
+            sum(run.content_bytes for run in self._done),
+            tuple(dict.fromkeys(note for each in problems for note in each.notes)),
             combine([fingerprint.as_json(), *(run.fingerprint.as_json() for run in self._done)]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -96,7 +96,8 @@ class GrowingTree(Tree):
         try:
             return super()._enter(name, flags, above)
         except FileNotFoundError:
-            os.mkdir(name, 0o700, dir_fd=above)
+            with suppress(FileExistsError):  # another archive that is unpacked beside this one made it
+                os.mkdir(name, 0o700, dir_fd=above)
             return super()._enter(name, flags, above)
 
 
