@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from psycopg import sql
 
+from nightscan_tasks.components.database_marks import Mark
 from nightscan_tasks.components.postgres import Connection, server_version, setting_all
 from nightscan_tasks.model import Json
 
@@ -98,6 +99,15 @@ _GRANTS = """
 SELECT coalesce(r.rolname, ''), privilege_type, is_grantable
 FROM pg_database, aclexplode(datacl) LEFT JOIN pg_roles r ON r.oid = grantee
 WHERE datname = current_database() ORDER BY 1, 2
+"""
+
+_COLLATIONS = """
+SELECT DISTINCT collname FROM pg_collation l
+WHERE collnamespace = 'pg_catalog'::regnamespace AND collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic')
+  AND (EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+               WHERE attcollation = l.oid AND c.oid >= 16384)
+       OR EXISTS (SELECT FROM pg_type WHERE typcollation = l.oid AND oid >= 16384))
+ORDER BY 1
 """
 
 _SETTINGS = """
@@ -211,7 +221,29 @@ def _environment(connection: Connection) -> dict[str, Json]:
         "roles": [role for (role,) in connection.execute(_ROLES)],
         "grants": [list(row) for row in connection.execute(_GRANTS)],
         "settings": [list(row) for row in connection.execute(_SETTINGS)],
+        "comment": _comment(connection),
+        "collations": [name for (name,) in connection.execute(_COLLATIONS)],
+        "collation_version": collation_version(connection),
     }
+
+
+def _comment(connection: Connection) -> str:
+    """What people wrote at the database, without what restores did."""
+    row = connection.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database "
+                             "WHERE datname = current_database()").fetchone()
+    return Mark.split(row[0] if row else None)[0]
+
+
+def collation_version(connection: Connection, database: str = "") -> str | None:
+    """The version of the rules by which a database sorts: here and now, by this server's libraries.
+
+    None where the server does not say, or has no versions for such a collation.
+    """
+    if connection.info.server_version < _OLDEST_WITH_PROVIDER:
+        return None
+    row = connection.execute("SELECT pg_database_collation_actual_version(oid) FROM pg_database "
+                             "WHERE datname = %s", (database or connection.info.dbname,)).fetchone()
+    return row[0] if row else None
 
 
 def _value(connection: Connection, query: Any) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
-from nightscan_tasks.components.database_outlook import problems, replaced
+from nightscan_tasks.components.database_outlook import busy, notes, problems, replaced
 from nightscan_tasks.components.database_part import PartSwap
+from nightscan_tasks.components.database_part_outlook import part_outlook
 from nightscan_tasks.components.database_part_staging import stage_part
 from nightscan_tasks.components.database_selection import Selection
 from nightscan_tasks.components.database_staging import Dump, stage, wanted_environment
@@ -45,11 +46,16 @@ class DatabaseRestorer:
 
     def examine(self, source: Source) -> Outlook:
         """As `Restorer.examine`."""
-        wanted = wanted_environment(source.report.fingerprint)
+        report, target = source.report, target_name(self.dsn)
         with maintenance(self.dsn) as connection, explained(where(self.dsn)):
+            found = [*problems(connection, target, wanted_environment(report.fingerprint),
+                               role_sql=_roles(source)), *busy(connection, self.run_id)]
+            remarks = list(notes(connection, target, report, run_id=self.run_id))
             what, size_bytes = replaced(connection, self.dsn)
-            return Outlook(where(self.dsn), what, size_bytes,
-                           tuple(problems(connection, target_name(self.dsn), wanted)))
+        if self.tables or self.schemas:
+            part = part_outlook(self.dsn, Selection(self.tables, self.schemas), report.fingerprint)
+            return replace(part, problems=(*found, *part.problems), notes=(*remarks, *part.notes))
+        return Outlook(where(self.dsn), what, size_bytes, tuple(found), tuple(remarks))
 
     def stage(self, source: Source) -> Staged:
         """As `Restorer.stage`."""

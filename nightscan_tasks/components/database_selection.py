@@ -144,9 +144,14 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def parse(label: str) -> Name:
+    """A relation from the way PostgreSQL prints it, `schema.name`, each quoted where needed."""
+    match = _NAME.fullmatch(label)
+    return Name(_unquoted(match[1] or ""), _unquoted(match[2])) if match else Name("", label)
+
+
 def _meant(text: str, names: Collection[Name]) -> Name:
-    match = _NAME.fullmatch(text)
-    schema, name = (_unquoted(match[1] or ""), _unquoted(match[2])) if match else ("", text)
+    schema, name = (parsed := parse(text)).schema, parsed.name
     for wanted in (text, name, name.lower()):
         fitting = [each for each in names if each.name == wanted and (not schema or each.schema == schema
                                                                       or wanted == text)]

@@ -64,7 +64,8 @@ def filled(dump: Dump, swap: DatabaseSwap, *, jobs: int,
            at: Callable[[str], None]) -> Iterator[tuple[Connection, Staged]]:
     """The run's place, filled and compared, not yet marked; an error removes it, here and in the context."""
     with swap.place() as connection:
-        require(connection, swap.target, dump.wanted)
+        if found := list(problems(connection, swap.target, dump.wanted, role_sql=dump.role_sql)):
+            raise RestoreRefused("nothing was changed: " + "; ".join(found))
         missing = require_roles(connection, cast("list[str]", dump.wanted.get("roles") or []), dump.role_sql)
         at("clear")
         staging.sweep(connection, swap.staged)
@@ -93,13 +94,6 @@ def _load(dump: Dump, connection: Connection, swap: DatabaseSwap, jobs: int) -> 
         with dump.open() as chunks:
             load_by_psql(chunks, loader(), dsn=swap.dsn, name=swap.staged)
         return ()
-
-
-def require(connection: Connection, target: str, wanted: Mapping[str, Json]) -> None:
-    """Find now what would stop the restore later."""
-    found = list(problems(connection, target, wanted))
-    if found:
-        raise RestoreRefused("nothing was changed: " + "; ".join(found))
 
 
 def _compare(dsn: SecretStr, name: str, expected: Mapping[str, Json]) -> dict[str, Json]:

@@ -107,15 +107,35 @@ def drop(connection: Connection, name: str) -> None:
 
 def create(connection: Connection, name: str, wanted: Mapping[str, Json]) -> None:
     """An empty database with the encoding, collation and owner that were saved."""
-    query = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(_options(wanted))
     try:
-        connection.execute(query)
+        connection.execute(_creation(name, wanted))
     except psycopg.Error as exc:
-        raise RestoreRefused(
-            f"a database as it was saved (encoding {wanted.get('encoding')}, collation "
+        raise RestoreRefused(_not_made(wanted, exc)) from exc
+
+
+def creation_problem(connection: Connection, wanted: Mapping[str, Json]) -> str:
+    """Why `create` would fail; empty if it would not. Nothing is made.
+
+    A name that is taken is the last thing that the server looks at.
+    """
+    try:
+        connection.execute(_creation(connection.info.dbname, wanted))
+    except psycopg.errors.DuplicateDatabase:
+        return ""
+    except psycopg.Error as exc:
+        return _not_made(wanted, exc)
+    return ""
+
+
+def _creation(name: str, wanted: Mapping[str, Json]) -> sql.Composed:
+    return sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(name)) + sql.SQL(" ").join(_options(wanted))
+
+
+def _not_made(wanted: Mapping[str, Json], error: psycopg.Error) -> str:
+    return (f"a database as it was saved (encoding {wanted.get('encoding')}, collation "
             f"{wanted.get('collate')}, owner {wanted.get('owner')}) cannot be made here: "
-            f"{str(exc).strip()}; nothing was changed: generate that locale on the server, or let a "
-            f"superuser restore") from exc
+            f"{str(error).strip()}; nothing was changed: generate that locale on the server, or let a "
+            f"superuser restore")
 
 
 _OPTIONS = (
