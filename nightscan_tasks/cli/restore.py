@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import SecretStr
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
@@ -18,7 +19,7 @@ from nightscan_tasks.cli.restored import plan_lines, restored_lines
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tasking import followed, watched
 from nightscan_tasks.model import COMPONENTS
-from nightscan_tasks.restore import FULL, LIVE, plan_restore, restore
+from nightscan_tasks.restore import FULL, LIVE, has_password, plan_restore, restore
 from nightscan_tasks.workflows.restore import wanted
 
 _HELP = {
@@ -159,6 +160,9 @@ def _word(value: Any) -> Any:
 
 
 def _there(session: Session, what: str, which: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    if any(has_password(SecretStr(which[name])) for name in ("target_db", "target_redis") if name in which):
+        raise click.UsageError("a target with a password must not go into a message: give --local too, or "
+                               "leave it out and put it into the password file of the worker's user")
     sent = broker.send(session.system.settings, f"nightscan.restore_{what}", broker.RESTORE,
                        **which, **({"dry_run": True} if dry_run else {}))
     done: dict[str, Any] = followed(session, sent, f"restore {what}")

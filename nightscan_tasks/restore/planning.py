@@ -36,7 +36,7 @@ class PlannedComponent:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """The whole of it. Nothing has been changed; with `problems`, nothing would be."""
+    """The whole of it. Nothing has been changed; with `problems`, each with its remedy, nothing would be."""
 
     set_id: str
     taken_at: datetime
@@ -47,16 +47,8 @@ class RestorePlan:
     components: tuple[PlannedComponent, ...]
     safety: tuple[str, ...]
     services: tuple[str, ...]
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Everything that stands in the way, each with its remedy."""
-        return tuple(f"{each.component}: {problem}" for each in self.components for problem in each.problems)
-
-    @property
-    def expected_seconds(self) -> float:
-        """How long all of it should take."""
-        return sum(each.expected_seconds for each in self.components)
+    problems: tuple[str, ...] = ()
+    expected_seconds: float = 0.0
 
 
 def plan_components(system: System, restores: Restores, sources: Mapping[str, SetSource],

@@ -106,12 +106,14 @@ class _Work:
     def plan(self) -> RestorePlan:
         """What would be done."""
         live, settings = self.request.targets.live, self.system.settings
+        planned = plan_components(self.system, self.journal.restores, self.sources, self.restorers)
         return RestorePlan(
             str(self.manifest.set_id), self.manifest.set_id.taken_at, self.catalog.store.name,
             self.catalog.store.url, self.request.targets.place, self.request.part,
-            plan_components(self.system, self.journal.restores, self.sources, self.restorers),
-            safety=self.request.components if live and self.request.safety else (),
-            services=tuple(filter(None, (settings.services_stop, settings.services_start))) if live else ())
+            planned, safety=self.request.components if live and self.request.safety else (),
+            services=tuple(filter(None, (settings.services_stop, settings.services_start))) if live else (),
+            problems=tuple(f"{each.component}: {problem}" for each in planned for problem in each.problems),
+            expected_seconds=sum(each.expected_seconds for each in planned))
 
     def run(self) -> Restored:
         """All of it. The set is kept from retention until the last byte is read."""
