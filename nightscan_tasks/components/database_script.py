@@ -25,10 +25,10 @@ _WORD = rb"[A-Za-z_\x80-\xff][\w$\x80-\xff]*+"
 # Up to the first semicolon that is not quoted; and what is before a statement.
 _STATEMENT = re.compile(rb"(?x) (?: (?>" + _QUOTED + rb" | " + _WORD + rb"""
     | \$\d++ | [^;'"$\-/A-Za-z_\x80-\xff]++ | -(?!-) | /(?!\*) ) )*+ ;""")
-_QUOTED_OR_WORD = re.compile(rb"(?x) (?P<quoted>" + _QUOTED + rb") | " + _WORD + rb" | [()]")
+_QUOTED_OR_WORD = re.compile(
+    rb"(?xi) (?P<quoted>" + _QUOTED + rb") | (?P<opening>BEGIN\s++ATOMIC\b | \() | " + _WORD + rb" | \)")
 _NOISE = re.compile(rb"(?: \s++ | --[^\n]*+\n | \\(?:un)?restrict[^\n]*+\n )*+", re.VERBOSE)
 _COMPOUND = re.compile(rb"CREATE (?:OR REPLACE )?(?:RULE|FUNCTION|PROCEDURE)\b")
-_OPENING, _CLOSING = (b"(", b"BEGIN", b"CASE"), (b")", b"END")
 
 
 class NotUnderstood(Exception):
@@ -152,7 +152,8 @@ def _complete(statement: bytes) -> bool:
         return True
     depth = 0
     for match in _QUOTED_OR_WORD.finditer(statement):
-        word = match[0].upper()
-        if match["quoted"] is None:
-            depth += (word in _OPENING) - (word in _CLOSING)
-    return depth <= 0
+        if match["opening"] or (depth and match[0].upper() == b"CASE"):
+            depth += 1
+        elif match["quoted"] is None and depth and match[0].upper() in (b")", b"END"):
+            depth -= 1
+    return depth == 0
