@@ -24,6 +24,9 @@ from nightscan_tasks.model import Json, Report
 
 Before = Callable[[str, bytes], None]
 
+OURS = (".nightscan_*",)
+"""What restores keep beside the files, which no backup saves: staged and old states, journals, quarantine."""
+
 
 class FilesDump:
     """One archive that is being read, and its index."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightscan_tasks.components.entry import Kind
-from nightscan_tasks.components.files_journal import Place
-from nightscan_tasks.components.files_plan import Layout, mount_points
+from nightscan_tasks.components.files_places import Layout, Place
+from nightscan_tasks.components.files_plan import mount_points
 from nightscan_tasks.components.files_source import Archives
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.problems import shown
@@ -65,6 +65,7 @@ def examine(root: Path, archives: Archives, paths: Paths, places: tuple[Place, .
     problems = [*_room(survey, plain_bytes), *_rights(places)]
     if not each_file:
         problems += _mounted_inside(places, survey.tops, root)
+        problems += _immovable(root, survey.tops)
     tops = sorted(top for top in survey.tops if not layout.spares(top))
     there, replaced_bytes = _there(places, tops) if root.is_dir() else ([], None)
     replaces = f"{root}: {_some(there)}" if there else ""
@@ -106,6 +107,14 @@ def _mounted_inside(places: tuple[Place, ...], tops: set[bytes], root: Path) -> 
                 yield (f"{shown(mount)} is a mount point, which cannot be exchanged with what holds it: "
                        f"unmount it, or restore what is in it with --path")
                 break
+
+
+def _immovable(root: Path, tops: set[bytes]) -> Iterator[str]:
+    """Folders that this user may not write: they would get another parent, which is written in them."""
+    for top in sorted(tops):
+        folder = root / os.fsdecode(top)
+        if folder.is_dir() and not os.access(folder, os.W_OK, effective_ids=True):
+            yield f"{folder} cannot be moved by this user ({os.geteuid()}): restore as its owner, or as root"
 
 
 def _there(places: tuple[Place, ...], tops: list[bytes]) -> tuple[list[str], int]:

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nightscan_tasks.components.entry import quoted, unquoted
+from nightscan_tasks.components.exchange import exchange
+from nightscan_tasks.components.files_places import Layout, Place
 from nightscan_tasks.components.tree import Elsewhere
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Json
 
-HIDDEN = b".nightscan_"
-"""How every name of ours in somebody else's folder begins."""
-
 _FORMAT = 1
-_FILE, _LINES = "journal.json", "exchanges.jsonl"
+_FILE, _SPARE, _LINES = "journal.json", "journal.spare", "exchanges.jsonl"
+_PAGE_BYTES = 4096
 
 
 class State(StrEnum):
@@ -50,29 +50,19 @@ class Exchange(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder of the set that has its own place: `folder`, as the set names it, is `name` in `live`.
-
-    What is staged for it lies in a stash inside `beside`, on the same file system. Where `mounted`, it is
-    a mount point, which cannot be renamed: what is in it changes places, one by one.
-    """
-
-    folder: bytes
-    live: Path
-    name: bytes
-    beside: Path
-    mounted: bool = False
-
-
-@dataclass(frozen=True)
 class Journal:
-    """The state of one component's restore. `stamp` names what is kept; `kept`: whether anything is."""
+    """The state of one component's restore. `stamp` names what is kept; `kept`: whether anything is.
+
+    `layout` and `each_file` are how it was planned: whoever goes on plans in the same way.
+    """
 
     root: Path
     run_id: str
     component: str
     state: State
     places: tuple[Place, ...]
+    layout: Layout
+    each_file: bool
     stamp: str = ""
     kept: bool = False
 
@@ -116,7 +106,7 @@ class Journal:
         """The same journal in another state, on disk before this returns."""
         after = replace(self, state=state, **changes)  # type: ignore[arg-type]  # its own fields
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        _write(self.folder / _FILE, [json.dumps(after.as_json()).encode()])
+        _replace(self.folder / _FILE, json.dumps(after.as_json()).encode())
         return after
 
     def write_exchanges(self, exchanges: Iterable[Exchange]) -> tuple[int, bool]:
@@ -141,13 +131,15 @@ class Journal:
 
     def remove(self) -> None:
         """Forget the restore; whatever is left of it belongs to nobody afterwards."""
-        for name in (_LINES, _FILE):
+        for name in (_LINES, _SPARE, _FILE):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)  # a draft that was cut off is all that can be left
 
     def as_json(self) -> dict[str, Json]:
         """What `journal.json` holds."""
         return {"format": _FORMAT, "run_id": self.run_id, "component": self.component,
+                "folders": list(map(quoted, self.layout.folders)),
+                "spared": list(map(quoted, self.layout.spared)), "each_file": self.each_file,
                 "state": self.state.value, "stamp": self.stamp, "kept": self.kept,
                 "places": [[quoted(place.folder), str(place.live), quoted(place.name), str(place.beside),
                             place.mounted] for place in self.places]}
@@ -165,12 +157,44 @@ def read_journal(root: Path, run_id: str, component: str) -> Journal | None:
         found = json.loads(path.read_bytes())
         places = tuple(Place(unquoted(folder), Path(live), unquoted(name), Path(beside), mounted)
                        for folder, live, name, beside, mounted in found["places"])
-        return Journal(root, run_id, component, State(found["state"]), places, found["stamp"], found["kept"])
+        layout = Layout(tuple(map(unquoted, found["folders"])), tuple(map(unquoted, found["spared"])))
+        return Journal(root, run_id, component, State(found["state"]), places, layout, found["each_file"],
+                       found["stamp"], found["kept"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as exc:
         raise RestoreRefused(f"{path} is damaged ({exc}): how far {run_id} was cannot be told; look at the "
                              f".nightscan_ folders beside it") from exc
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Let a file have another content, on disk before this returns; it is never seen half written.
+
+    The room for it is taken the first time: whoever goes back because the disk is full has to be able to.
+    """
+    spare = path.with_name(_SPARE)
+    if not path.exists():
+        _overwrite(spare, data)
+        spare.rename(path)
+        _overwrite(spare, data)
+    else:
+        _overwrite(spare, data)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if not exchange((folder, os.fsencode(_SPARE)), (folder, os.fsencode(_FILE))):
+                spare.replace(path)
+        finally:
+            os.close(folder)
+    _sync_folders(path)
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data + b" " * (-len(data) % _PAGE_BYTES))
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(path: Path, lines: Iterable[bytes]) -> None:
@@ -181,6 +205,10 @@ def _write(path: Path, lines: Iterable[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    _sync_folders(path)
+
+
+def _sync_folders(path: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from nightscan_tasks.components.files_plan import Layout
+from nightscan_tasks.components.files_places import Layout
 from nightscan_tasks.components.files_restorer import FilesRestorer, utc_now
 from nightscan_tasks.settings import Settings
 

@@ -15,36 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nightscan_tasks.components.files_journal import HIDDEN, Exchange, Place
+from nightscan_tasks.components.files_journal import Exchange, Journal
+from nightscan_tasks.components.files_places import Layout, Place
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.tree import Trees
 from nightscan_tasks.errors import RestoreRefused
 
 _MOUNTS = Path("/proc/self/mountinfo")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What the settings say of a root.
-
-    `folders` are restored each as a whole and may be symlinks to folders; what is beside them below the
-    root stays. `spared` is never touched: other components' folders, stores.
-    """
-
-    folders: tuple[bytes, ...] = ()
-    spared: tuple[bytes, ...] = ()
-
-    def splits(self, path: bytes) -> bool:
-        """Whether something below `path` is to be kept apart from it."""
-        return any(other.startswith(path + b"/") for other in (*self.folders, *self.spared))
-
-    def spares(self, path: bytes) -> bool:
-        """Whether `path` is not to be touched."""
-        return path in self.spared or path.rpartition(b"/")[2].startswith(HIDDEN)
-
-    def gives_up(self, path: bytes) -> bool:
-        """Whether what the set lacks of a folder goes with the old state, though it is gone down into."""
-        return not any(folder.startswith(path + b"/") for folder in self.folders)
 
 
 def plan_places(root: Path, prefix: bytes, layout: Layout, mounts: frozenset[bytes]) -> tuple[Place, ...]:
@@ -62,17 +39,17 @@ def plan_places(root: Path, prefix: bytes, layout: Layout, mounts: frozenset[byt
     return tuple(places)
 
 
-def plan_exchanges(staged: Trees, live: Trees, places: tuple[Place, ...], layout: Layout, *,
-                   each_file: bool) -> Iterator[Exchange]:
+def plan_exchanges(staged: Trees, live: Trees, journal: Journal) -> Iterator[Exchange]:
     """Every name that changes places, folders' own before what is below others; `RestoreRefused` where a
     file stands where the set has a folder, and only parts are restored.
     """
-    mounted = {place.folder for place in places if place.mounted}
-    elsewhere = {place.folder for place in places[1:]}
+    mounted = {place.folder for place in journal.places if place.mounted}
+    elsewhere = {place.folder for place in journal.places[1:]}
+    planner = _Planner(staged, live, journal.layout, mounted, elsewhere, each_file=journal.each_file)
     tops = staged.names(b"")
     tops += [top for top in {folder.partition(b"/")[0] for folder in elsewhere} if top not in tops]
     for top in tops:
-        yield from _Planner(staged, live, layout, mounted, elsewhere, each_file=each_file).below(top)
+        yield from planner.below(top)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from nightscan_tasks.components.exchange import sync
 from nightscan_tasks.components.files_examination import examine
-from nightscan_tasks.components.files_journal import Journal, Place, State, journal_folder, read_journal
-from nightscan_tasks.components.files_plan import Layout, mount_points, plan_exchanges, plan_places
+from nightscan_tasks.components.files_journal import Journal, State, journal_folder, read_journal
+from nightscan_tasks.components.files_places import Layout, Place
+from nightscan_tasks.components.files_plan import mount_points, plan_exchanges, plan_places
 from nightscan_tasks.components.files_source import Archives
 from nightscan_tasks.components.files_staged import prune, vanishing
 from nightscan_tasks.components.files_swap import Swap, before
@@ -46,7 +47,7 @@ class FilesRestorer:
     """user_data, system_config or source_code, going live below `root`.
 
     `paths` are patterns that choose files; none means all. `layout` says what of the root is whose: `stage`
-    and `examine` need it, the other steps find everything in the run's journal. `step` is called with the
+    and `examine` need both, the other steps find everything in the run's journal. `step` is called with the
     name of each step just before it is done: tests end the process there.
     """
 
@@ -126,7 +127,9 @@ class FilesRestorer:
         """Remove what was staged."""
         journal = self._journal()
         if journal is not None and journal.state in {State.STAGING, State.STAGED}:
-            self._remove_stashes(journal.write(State.STAGING))
+            if journal.state is State.STAGED:
+                journal = journal.write(State.STAGING)  # so that nobody swaps what is half removed
+            self._remove_stashes(journal)
         elif journal is None:
             with suppress(FileNotFoundError):
                 shutil.rmtree(journal_folder(self._root, self._run_id, self._component))
@@ -143,8 +146,8 @@ class FilesRestorer:
         self._root.mkdir(parents=True, exist_ok=True)
         places = self._places()
         # Written before anything else is made, so that whoever comes later knows where to look.
-        journal = Journal(self._root, self._run_id, self._component, State.STAGING,
-                          places).write(State.STAGING)
+        journal = Journal(self._root, self._run_id, self._component, State.STAGING, places,
+                          self._layout, self._each_file).write(State.STAGING)
         for place in places:
             journal.stash(place).mkdir(mode=0o700, exist_ok=True)
         done = unpack(archives, journal.stashes(), paths=Paths(self._patterns), step=self._step)
@@ -159,9 +162,8 @@ class FilesRestorer:
     def _settle(self, journal: Journal) -> tuple[str, ...]:
         """Take away what is not to be touched, plan once to see that it can be, and write it all to disk."""
         with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
-            notes = prune(staged, self._layout)
-            notes += vanishing(staged, live, plan_exchanges(
-                staged, live, journal.places, self._layout, each_file=self._each_file))
+            notes = prune(staged, journal.layout)
+            notes += vanishing(staged, live, plan_exchanges(staged, live, journal))
         for folder in {place.beside for place in journal.places}:
             sync(folder)
         return notes
@@ -169,9 +171,11 @@ class FilesRestorer:
     def _begin_swap(self, journal: Journal) -> Journal:
         """Write down every name that will change places, before the first does."""
         stamp = self._stamp(journal)
-        with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
-            _, kept = journal.write_exchanges(plan_exchanges(
-                staged, live, journal.places, self._layout, each_file=self._each_file))
+        try:
+            with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
+                _, kept = journal.write_exchanges(plan_exchanges(staged, live, journal))
+        except OSError as exc:
+            raise refusal(exc, self._component, self._root) from exc
         self._step("state", b"swapping")
         return journal.write(State.SWAPPING, stamp=stamp, kept=kept)
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 
 from nightscan_tasks.components.files_journal import Exchange
-from nightscan_tasks.components.files_plan import Layout
+from nightscan_tasks.components.files_places import Layout
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.tree import Trees
 

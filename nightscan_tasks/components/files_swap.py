@@ -6,12 +6,14 @@ have replaced a live file, or removed it, so that inodes of the live side alone 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
 
 from nightscan_tasks.components.exchange import exchange, exchange_slowly, exists, move, sync
-from nightscan_tasks.components.files_journal import HIDDEN, Exchange, Journal, State
+from nightscan_tasks.components.files_journal import Exchange, Journal, State
+from nightscan_tasks.components.files_places import HIDDEN
 from nightscan_tasks.components.files_unpacking import Step
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.tree import Trees
@@ -125,4 +127,6 @@ def _inode(trees: Trees, path: bytes) -> int | None:
 
 def _facts(error: OSError) -> str:
     name = error.filename if isinstance(error.filename, bytes) else os.fsencode(error.filename or "")
-    return f"{shown(name)} cannot be exchanged ({error.strerror}): let the user that restores write there"
+    remedy = ("restore into another folder with --target-root, and move it there yourself"
+              if error.errno in {errno.EXDEV, errno.EBUSY} else "let the user that restores write there")
+    return f"{shown(name)} cannot be exchanged ({error.strerror}): {remedy}"

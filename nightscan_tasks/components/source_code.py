@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from nightscan_tasks.components.checkout import describe
 from nightscan_tasks.components.exclusion import Exclusion
-from nightscan_tasks.components.files import Before, FileComponent
+from nightscan_tasks.components.files import OURS, Before, FileComponent
 from nightscan_tasks.components.listing import Found, Rules, walk
 from nightscan_tasks.components.stored_here import store_folders
 from nightscan_tasks.model import Json
@@ -15,7 +15,10 @@ from nightscan_tasks.settings import Settings
 
 
 class SourceCode(FileComponent):
-    """All of `NIGHTSCAN_ROOT` without `NIGHTSCAN_SOURCE_EXCLUDE`, and without any store in it."""
+    """All of `NIGHTSCAN_ROOT` without `NIGHTSCAN_SOURCE_EXCLUDE`, and without any store in it.
+
+    What restores keep beside it (`.nightscan_*`) is not source code.
+    """
 
     name = "source_code"
     root_setting = "NIGHTSCAN_ROOT"
@@ -26,7 +29,7 @@ class SourceCode(FileComponent):
 
     def found(self) -> Iterator[Found]:
         """Everything below the root, without what is excluded."""
-        rules = Rules(Exclusion.of(self._settings.source_exclude),
+        rules = Rules(Exclusion.of((*self._settings.source_exclude, *OURS)),
                       skip=store_folders(self._settings))
         return walk(os.fsencode(self.root), b"", rules)
 

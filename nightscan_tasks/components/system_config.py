@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from nightscan_tasks.components.files import Before, FileComponent
-from nightscan_tasks.components.listing import ROOT, Found, parents, walk
+from nightscan_tasks.components.exclusion import Exclusion
+from nightscan_tasks.components.files import OURS, Before, FileComponent
+from nightscan_tasks.components.listing import ROOT, Found, Rules, parents, walk
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
@@ -32,14 +33,14 @@ class SystemConfig(FileComponent):
     def found(self) -> Iterator[Found]:
         """Each match once, in the order of the patterns, and the folders above it."""
         root = os.fsencode(self.root)
-        seen: set[bytes] = set()
+        rules, seen = Rules(Exclusion.of(OURS)), set[bytes]()
         yield Found("d", ROOT, self.root.stat())
         for pattern in self._patterns:
             matches = sorted(glob.glob(_checked(pattern), root_dir=root))  # noqa: PTH207 - bytes
             if not matches:
                 yield Found("n", os.fsencode(f"the pattern {pattern} matches nothing in {self.root}"))
             for match in matches:
-                for found in chain(parents(root, match), walk(root, match)):
+                for found in chain(parents(root, match), walk(root, match, rules)):
                     if found.kind in "nu" or found.path not in seen:
                         seen.add(found.path)
                         yield found

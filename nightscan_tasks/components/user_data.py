@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from nightscan_tasks.components.exclusion import Exclusion
-from nightscan_tasks.components.files import Before, FileComponent
+from nightscan_tasks.components.files import OURS, Before, FileComponent
 from nightscan_tasks.components.listing import Found, Rules, parents, walk
 from nightscan_tasks.components.stored_here import store_folders
 from nightscan_tasks.settings import Settings
@@ -46,7 +46,7 @@ class UserData(FileComponent):
     def found(self) -> Iterator[Found]:
         """Everything below the folders, without what is excluded."""
         root = os.fsencode(self.root)
-        rules = Rules(Exclusion.of(self._settings.user_data_exclude), follow=self.followed(),
+        rules = Rules(Exclusion.of((*self._settings.user_data_exclude, *OURS)), follow=self.followed(),
                       skip=store_folders(self._settings))
         since = self._now() - timedelta(days=self._settings.logs_days)
         recent = replace(rules, keep=lambda status: status.st_mtime >= since.timestamp())

@@ -227,6 +227,20 @@ def test_source_code_leaves_out_stores_wherever_they_are(
     assert save(SourceCode(settings)).names == [b"app.py", b"var"]
 
 
+def test_what_restores_keep_beside_the_files_is_not_saved(tmp_path: Path, make: Make, save: Save) -> None:
+    hidden = (".nightscan_staged_run_user_data/uploads/a", ".nightscan_before_20261123T020000Z_user_data/a",
+              ".nightscan_journal_run_user_data/journal.json", ".nightscan_quarantine/a")
+    for name in hidden:
+        put(tmp_path / "src" / name)
+        put(tmp_path / "src/uploads" / name)  # where uploads is a mount point
+        put(tmp_path / "etc/nginx" / name)
+    put(tmp_path / "etc/nginx/nightscan")
+    assert save(SourceCode(make())).names == []
+    assert save(user_data(make(user_data_archives=1))).names == [b"uploads"]
+    assert save(SystemConfig(make(system_config="nginx"))).names == [b"etc", b"etc/nginx", b"etc/nginx/nightscan"]
+    assert save(SystemConfig(make(system_config="*"))).names == [b"etc", b"etc/nginx", b"etc/nginx/nightscan"]
+
+
 def git(folder: Path, *words: str) -> str:
     return subprocess.run([shutil.which("git") or "git", "-C", str(folder),
                            "-c", "user.name=n", "-c", "user.email=n@x",

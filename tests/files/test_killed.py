@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nightscan_tasks.components import files_swap
-from nightscan_tasks.components.files_plan import Layout
+from nightscan_tasks.components.files_places import Layout
 from nightscan_tasks.components.files_restorer import FilesRestorer
 from nightscan_tasks.components.restorer import Position
 from nightscan_tasks.components.user_data import UserData
@@ -89,7 +89,7 @@ def killed(act: Callable[[Callable[[str, bytes], None]], object], at: int) -> bo
 
 def every_step(prepare: Callable[[], object], act: Callable[[Callable[[str, bytes], None]], object],
                after: Callable[[int], object]) -> int:
-    """Kill `act` at its first step, and look; then at its second, and so on to its end; how many there are."""
+    """Kill `act` at its first step, and look; then at its second, and so on to its end; how many it has."""
     at = 0
     while True:
         prepare()
@@ -208,7 +208,10 @@ def test_an_accept_that_was_killed_is_completed_and_never_undone(live: Path, sav
         assert [path.name for path in live.iterdir() if path.name.startswith(".nightscan")] == []
         assert texts(live) != old
 
-    assert every_step(prepare, lambda step: FilesRestorer("user_data", live, RUN, step=step).accept(), look) > 1
+    def accept(step: Callable[[str, bytes], None]) -> None:
+        FilesRestorer("user_data", live, RUN, step=step).accept()
+
+    assert every_step(prepare, accept, look) > 1
 
 
 def test_two_runs_do_not_confuse_each_other(live: Path, saved: Any) -> None:

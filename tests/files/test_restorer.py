@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nightscan_tasks.components.files_plan import Layout
+from nightscan_tasks.components.files_places import Layout
 from nightscan_tasks.components.files_restorer import FilesRestorer
 from nightscan_tasks.components.files_unpacking import unpack_into
 from nightscan_tasks.components.restorer import Position
@@ -145,6 +145,7 @@ def test_source_code_leaves_other_components_and_stores_alone(tmp_path: Path, sa
     one = restorer(root, "source_code", layout=Layout(
         spared=(b"uploads", b"models", b"config", b"logs", b"var/backups")))
     staged = one.stage(save_set(SourceCode(load({"NIGHTSCAN_ROOT": str(old)}))))
+    one = restorer(root, "source_code")  # another process, that knows no more than this
     assert any(note.startswith("config is in the set, and is left alone") for note in staged.notes)
     assert any(note.startswith("2 names that are live are not in the set") for note in staged.notes)
     one.swap()
@@ -162,8 +163,8 @@ def test_source_code_leaves_other_components_and_stores_alone(tmp_path: Path, sa
 
 def test_a_part_is_exchanged_and_all_else_stays(rich_tree: Path, live: Path, save_set: SaveSet) -> None:
     saved = save_set(user_data(rich_tree))
-    one = restorer(live, paths=("uploads/2026/*", "uploads/c.pt", "models/a.pt"))
-    one.stage(saved)
+    restorer(live, paths=("uploads/2026/*", "uploads/c.pt", "models/a.pt")).stage(saved)
+    one = restorer(live)
     one.swap()
     assert (live / "uploads/2026/11/call.wav").read_bytes() == (
         rich_tree / "uploads/2026/11/call.wav").read_bytes()
