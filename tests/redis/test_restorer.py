@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,8 @@ def test_keys_of_several_megabytes_come_back(server: Any, tmp_path: Path) -> Non
                ("HSET", "hash", *(text for each in wide for text in (each, each[::-1]))),
                ("ZADD", "zset", *(text for number, each in enumerate(wide) for text in (number / 3, each))),
                ("SET", "string", b"\x00\xff" * 3_000_001), ("XADD", "stream", "5-1", "k", "v" * 5_000_000),
-               ("PEXPIREAT", "list", FAR_MS), ("SADD", "small", "a"))
+               ("PEXPIREAT", "list", FAR_MS), ("SADD", "small", "a"),
+               *(("SET", f"page {number}", os.urandom(60_000)) for number in range(120)))
     if server.tool.version >= (9,):
         server.run(("HPEXPIREAT", "hash", FAR_MS, "FIELDS", 2, wide[0], wide[7000]))
     saved = server.content(0)
@@ -209,6 +211,29 @@ def test_keys_of_several_megabytes_come_back(server: Any, tmp_path: Path) -> Non
     ours.stage(source)
     ours.swap()
     assert compare_redis(saved, server.content(0)) == []
+
+
+def test_a_key_that_did_not_arrive_as_it_was_is_named(valkey: Any, tmp_path: Path) -> None:
+    valkey.run(("SET", "page", "x" * 20_000_000))
+    source = valkey.source()
+    ours = valkey.restorer(tmp_path)
+    is_over = threading.Event()
+
+    def scribble() -> None:
+        with contextlib.closing(valkey.client()) as client:
+            while not is_over.is_set():
+                client.eval("redis.call('SELECT', 15) if redis.call('EXISTS', 'nightscan:restore') == 1 then "
+                            "redis.call('APPEND', 'page', 'y') end", 0)
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        with pytest.raises(RestoreRefused, match=r"1 keys came back .* such as 'page'; nothing live was"):
+            ours.stage(source)
+    finally:
+        is_over.set()
+        writer.join()
+    assert ours.position() is Position.ABSENT
 
 
 def test_a_set_that_holds_less_than_was_counted_is_refused(server: Any, tmp_path: Path) -> None:
