@@ -28,14 +28,15 @@ def ratio(plain_bytes: int, stored_bytes: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time, two units at most: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `9 days`."""
+    """A length of time, two units at most: `4.2 s`, `3 min 5 s`, `2 h`, `9 days`."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+        return f"{whole // _MINUTE} min" + (f" {whole % _MINUTE} s" if whole % _MINUTE else "")
     if whole < 2 * _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+        minutes = whole % _HOUR // _MINUTE
+        return f"{whole // _HOUR} h" + (f" {minutes} min" if minutes else "")
     return f"{whole // _DAY} days"
 
 

@@ -79,5 +79,6 @@ def _around(plan: dict[str, Any]) -> Iterator[str]:
 def _replaced(each: dict[str, Any]) -> str:
     if not each["replaces"]:
         return "nothing: there is nothing yet"
-    how_much = f", {size(each['replaced_bytes'])}" if each["replaced_bytes"] is not None else ""
+    how_much = size(each["replaced_bytes"] or 0)
+    how_much = f", {how_much}" if each["replaced_bytes"] and how_much not in each["replaces"] else ""
     return f"{each['replaces']}{how_much}; it is kept until `nightscan restore accept`"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import NightscanError, NotFound
-from nightscan_tasks.model import Manifest
+from nightscan_tasks.model import Manifest, Tier
 from nightscan_tasks.restore.reading import plain
 from nightscan_tasks.system import System
 
@@ -34,7 +34,8 @@ def prove_key(system: System) -> tuple[Opened, ...]:
 def _prove(system: System, catalog: Catalog) -> Opened:
     name = catalog.store.name
     try:
-        manifest = next((each for each in catalog.sets() if each.complete), None)
+        manifest = next((each for each in catalog.sets() if each.complete
+                         and each.set_id.tier is not Tier.PRE_RESTORE), None)
         if manifest is None:
             raise NotFound(f"{name} ({catalog.store.url}) has no complete set")
     except NightscanError as exc:

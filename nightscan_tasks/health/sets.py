@@ -9,7 +9,7 @@ from datetime import timedelta
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.doctor.finding import Finding, fail, ok, warn
 from nightscan_tasks.errors import ManifestInvalid, NotFound
-from nightscan_tasks.model import Manifest
+from nightscan_tasks.model import Manifest, Tier
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import ago, duration
@@ -34,9 +34,14 @@ class Newest:
 
 
 def newest_complete(store: Store, component: str = "") -> Manifest | None:
-    """The newest complete set of a store that has the component; reads no more manifests than needed."""
+    """The newest complete set of a store that has the component; reads no more manifests than needed.
+
+    One that was taken before a restore is none: it holds what somebody wanted to be rid of.
+    """
     catalog = Catalog(store)
     for set_id in catalog.ids():
+        if set_id.tier is Tier.PRE_RESTORE:
+            continue
         try:
             manifest = catalog.get(set_id)
         except (NotFound, ManifestInvalid):  # removed meanwhile, or broken: `nightscan list` shows it
