@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -36,15 +36,17 @@ def kept_name(connection: Connection, kind: str) -> str:
     return str(row[0]) if row else ""
 
 
-def exchange(dsn: SecretStr, connection: Connection, renames: Sequence[Rename]) -> None:
+def exchange(dsn: SecretStr, connection: Connection, renames: Sequence[Rename], *,
+             at: Callable[[str], None] = lambda _: None) -> None:
     """Do all renames, in their order, or none; whoever is connected to one of the databases is thrown out.
 
     While a rename waits for the last session, the server lets no new one in; so sessions are ended
     from a second connection meanwhile. `RestoreRefused` if they do not end: nothing is changed then.
+    `at` is told of each rename before it is done.
     """
     oids = [rename.database.oid for rename in renames]
     with maintenance(dsn) as second, ThreadPoolExecutor(1, "exchange") as pool:
-        renaming = pool.submit(_rename, connection, renames)
+        renaming = pool.submit(_rename, connection, renames, at)
         try:
             while not renaming.done():
                 _end_sessions(second, oids)
@@ -54,9 +56,10 @@ def exchange(dsn: SecretStr, connection: Connection, renames: Sequence[Rename]) 
             raise RestoreRefused(_held(renaming, renames[0].database.name, exc)) from exc
 
 
-def _rename(connection: Connection, renames: Sequence[Rename]) -> None:
+def _rename(connection: Connection, renames: Sequence[Rename], at: Callable[[str], None]) -> None:
     with connection.transaction():
         for rename in renames:
+            at(f"rename to {rename.new_name}")
             connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
                 sql.Identifier(rename.database.name), sql.Identifier(rename.new_name)))
             comment = rename.database.comment if rename.comment is None else rename.comment

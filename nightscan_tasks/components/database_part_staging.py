@@ -39,11 +39,10 @@ _THERE_ALREADY = (psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateObject
                   psycopg.errors.DuplicateFunction)
 
 
-def stage_part(dump: Dump, selection: Selection, swap: DatabaseSwap, part: PartSwap, *, jobs: int,
-               ) -> Staged:
+def stage_part(dump: Dump, selection: Selection, swap: DatabaseSwap, part: PartSwap, *, jobs: int) -> Staged:
     """Fill the run's schemas in the live database; whatever fails removes them again."""
     part.discard()
-    with filled(dump, swap, jobs=jobs, at=part.at) as (connection, whole):
+    with filled(dump, swap, jobs=jobs) as (connection, whole):
         cutting = _Cutting(selection, swap, part, jobs)
         try:
             staged = cutting.copy()

@@ -38,7 +38,7 @@ class DatabaseRestorer:
 
     @property
     def _whole(self) -> DatabaseSwap:
-        return DatabaseSwap(self.dsn, self.run_id)
+        return DatabaseSwap(self.dsn, self.run_id, self.at)
 
     @property
     def _part(self) -> PartSwap:
@@ -64,7 +64,7 @@ class DatabaseRestorer:
         if self.tables or self.schemas:
             selection = Selection(self.tables, self.schemas)
             return stage_part(dump, selection, self._whole, self._part, jobs=self.jobs)
-        return stage(dump, self._whole, jobs=self.jobs, at=self.at)
+        return stage(dump, self._whole, jobs=self.jobs)
 
     def swap(self) -> Swapped:
         """As `Restorer.swap`."""

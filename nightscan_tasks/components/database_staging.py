@@ -46,36 +46,31 @@ def wanted_environment(expected: Mapping[str, Json]) -> Mapping[str, Json]:
     return cast("Mapping[str, Json]", expected.get("environment") or {})
 
 
-def stage(dump: Dump, swap: DatabaseSwap, *, jobs: int,
-          at: Callable[[str], None] = lambda _: None) -> Staged:
-    """Fill the run's place from a dump and compare it; whatever fails removes it again.
-
-    `at` is told the name of each step before it is done.
-    """
-    with filled(dump, swap, jobs=jobs, at=at) as (connection, staged):
+def stage(dump: Dump, swap: DatabaseSwap, *, jobs: int) -> Staged:
+    """Fill the run's place from a dump and compare it; whatever fails removes it again."""
+    with filled(dump, swap, jobs=jobs) as (connection, staged):
         notes = staging.furnish(connection, swap.staged, dump.wanted)
-        at("mark")
+        swap.at("mark")
         swap.mark_whole(connection, str(dump.wanted.get("comment") or ""))
     return replace(staged, notes=staged.notes + notes)
 
 
 @contextmanager
-def filled(dump: Dump, swap: DatabaseSwap, *, jobs: int,
-           at: Callable[[str], None]) -> Iterator[tuple[Connection, Staged]]:
+def filled(dump: Dump, swap: DatabaseSwap, *, jobs: int) -> Iterator[tuple[Connection, Staged]]:
     """The run's place, filled and compared, not yet marked; an error removes it, here and in the context."""
     with swap.place() as connection:
         if found := list(problems(connection, swap.target, dump.wanted, role_sql=dump.role_sql)):
             raise RestoreRefused("nothing was changed: " + "; ".join(found))
         missing = require_roles(connection, cast("list[str]", dump.wanted.get("roles") or []), dump.role_sql)
-        at("clear")
+        swap.at("clear")
         staging.sweep(connection, swap.staged)
         notes = create_roles(connection, missing, dump.role_sql)
-        at("create")
+        swap.at("create")
         staging.create(connection, swap.staged, dump.wanted)
         try:
-            at("load")
+            swap.at("load")
             notes += _load(dump, connection, swap, jobs)
-            at("compare")
+            swap.at("compare")
             yield connection, Staged(_compare(swap.dsn, swap.staged, dump.expected), notes)
         except BaseException:
             with suppress(psycopg.Error):  # the error that is on its way says more

@@ -5,9 +5,9 @@ Each step is one transaction of renames; who is who afterwards is read from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
@@ -25,6 +25,7 @@ class DatabaseSwap:
 
     dsn: SecretStr
     run_id: str
+    at: Callable[[str], None] = field(default=lambda _: None, compare=False, repr=False)
 
     @property
     def target(self) -> str:
@@ -74,7 +75,7 @@ class DatabaseSwap:
             if found.staged is not None:
                 drop(connection, self.staged)
             if _position(replace(found, staged=None)) is Position.SWAPPED:
-                exchange(self.dsn, connection, list(self._undoing(connection, found)))
+                exchange(self.dsn, connection, list(self._undoing(connection, found)), at=self.at)
 
     def accept(self) -> tuple[str, ...]:
         """As `Restorer.accept`."""
@@ -114,7 +115,7 @@ class DatabaseSwap:
                 aside = replace(aside, restored_by="")
             renames = [Rename(live, before, aside), Rename(staged, self.target, replace(mark, before=before),
                                                            comment=staged.comment or live.comment)]
-        exchange(self.dsn, connection, renames)
+        exchange(self.dsn, connection, renames, at=self.at)
         return Swapped(f"database {renames[0].new_name}" if live else None)
 
     def _undoing(self, connection: Connection, found: Traces) -> Iterator[Rename]:
