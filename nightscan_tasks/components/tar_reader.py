@@ -139,7 +139,7 @@ def _next(stream: Stream, raw: list[bytes]) -> tuple[Restored, int] | None:
     extents: tuple[Extent, ...] = ((0, size),)
     real_bytes = size
     if b"GNU.sparse.major" in records:
-        extents, table_bytes = _extents(stream)
+        extents, table_bytes = _extents(stream, size)
         stored = sum(length for _, length in extents)
         if table_bytes + stored != size or min(min(extent) for extent in (*extents, (0, 0))) < 0:
             raise DigestMismatch("the archive is damaged: its table of holes does not fit")
@@ -214,19 +214,19 @@ def _records(stream: Stream, raw: list[bytes], size: int) -> dict[bytes, bytes]:
     return records
 
 
-def _extents(stream: Stream) -> tuple[tuple[Extent, ...], int]:
+def _extents(stream: Stream, size: int) -> tuple[tuple[Extent, ...], int]:
     """The table before a sparse file's content, and how many bytes it takes."""
     blocks = [stream.take(BLOCK_BYTES)]
     count, _, _ = blocks[0].partition(b"\n")
     lines = blocks[0].count(b"\n")
     try:
-        while lines < 1 + 2 * int(count):
+        while lines < 1 + 2 * int(count) and len(blocks) * BLOCK_BYTES < size:
             blocks.append(stream.take(BLOCK_BYTES))
             lines += blocks[-1].count(b"\n")
         numbers = [int(line) for line in b"".join(blocks).split(b"\n")[1:1 + 2 * int(count)]]
     except ValueError as exc:
         raise DigestMismatch("the archive is damaged: its table of holes is none") from exc
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True)), len(blocks) * BLOCK_BYTES
+    return tuple(zip(numbers[::2], numbers[1::2], strict=False)), len(blocks) * BLOCK_BYTES
 
 
 class _Readable(Protocol):
