@@ -5,13 +5,9 @@ Putting an old queue over a running one would lose tasks, or run them twice.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Self
-
 from nightscan_tasks.components.redis_server import Client
 
-# The same in the server itself, for a step that nobody may come between. Of the database that is selected:
+# Run by the server itself, in a step that nobody comes between. Of the database that is selected:
 # what moves tasks (bindings, queues, what workers have taken), and results. `queues` gathers names of
 # queues: bindings name them, and an empty queue is no key.
 CELERY_LUA = """
@@ -44,30 +40,7 @@ end
 """
 
 _BINDINGS = b"_kombu.binding.*"
-_SEPARATOR = b"\x06\x16"  # between routing key, pattern and queue; and before a queue's priority
-_PATTERN = re.compile(rb"_kombu\.|celery-task-meta-|celery-taskset-meta-|unacked|chord-unlock-")
-
-
-@dataclass(frozen=True)
-class CeleryKeys:
-    """What belongs to Celery in one live database."""
-
-    queues: frozenset[bytes]
-    present: frozenset[bytes]
-
-    @classmethod
-    def of(cls, client: Client) -> Self:
-        """Find them: bindings name their queues; queues, and what fits Celery's own names."""
-        queues = set()
-        for binding in client.scan_iter(match=_BINDINGS, _type="set", count=500):
-            queues |= {bytes(member).rpartition(_SEPARATOR)[2] for member in client.smembers(binding)}
-        present = {bytes(name) for name in client.scan_iter(count=500)
-                   if _fits(bytes(name), queues)}
-        return cls(frozenset(queues), frozenset(present))
-
-    def own(self, name: bytes) -> bool:
-        """Whether the key is Celery's, and there."""
-        return name in self.present
+_SEPARATOR = b"\x06\x16"  # between routing key, pattern and queue
 
 
 def bound_queues(client: Client) -> set[str]:
@@ -78,6 +51,3 @@ def bound_queues(client: Client) -> set[str]:
                    for member in client.smembers(binding)}
     return queues
 
-
-def _fits(name: bytes, queues: set[bytes]) -> bool:
-    return bool(_PATTERN.match(name)) or name.partition(_SEPARATOR)[0] in queues

@@ -67,14 +67,6 @@ def _read(client: Client, names: list[bytes], version: tuple[int, ...]) -> list[
             if payload is not None and expiry != _NO_EXPIRY[1]]
 
 
-def write_keys(client: Client, keys: Iterable[Key]) -> None:
-    """Put keys into the client's database, over what is there; the first refusal is raised."""
-    with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.execute_command(*key.restoring())
-        pipe.execute()
-
-
 def command(*words: bytes | int) -> bytes:
     """One command in Redis protocol."""
     texts = [word if isinstance(word, bytes) else str(word).encode() for word in words]

@@ -236,6 +236,30 @@ def test_a_key_that_did_not_arrive_as_it_was_is_named(valkey: Any, tmp_path: Pat
     assert ours.position() is Position.ABSENT
 
 
+def test_a_set_of_an_old_redis_goes_into_valkey(both: dict[str, Any], tmp_path: Path) -> None:
+    for each in both.values():
+        each.empty()
+    fill(both["redis"])
+    saved = both["redis"].content(0, 9)["databases"]
+    ours = both["valkey"].restorer(tmp_path)
+    ours.stage(both["redis"].source())
+    ours.swap()
+    found = both["valkey"].content(0, 9)["databases"]
+    assert {number: each["keys"] for number, each in saved.items()} == {
+        number: each["keys"] for number, each in found.items()}
+
+
+def test_an_empty_set_empties_what_is_the_applications(server: Any, tmp_path: Path) -> None:
+    source = server.source()
+    server.run(("SET", "new", 1))
+    ours = server.restorer(tmp_path)
+    ours.stage(source)
+    ours.swap()
+    assert server.run(("DBSIZE",)) == [0]
+    ours.undo()
+    assert server.run(("GET", "new")) == [b"1"]
+
+
 def test_a_set_that_holds_less_than_was_counted_is_refused(server: Any, tmp_path: Path) -> None:
     fill(server)
     source = server.source()

@@ -226,6 +226,13 @@ def test_a_server_that_is_away_raises(mortal: Any, tmp_path: Path) -> None:
         ours.position()
 
 
+def test_a_wrong_password_is_refused_before_anything_is_read(valkey: Any, tmp_path: Path) -> None:
+    ours = RedisRestorer(SecretStr(valkey.url(password="wrong")), "run", temp_dir=tmp_path)
+    for act in (ours.examine, ours.stage):
+        with pytest.raises(NightscanError, match="REDIS_PASSWORD"):
+            act(valkey.source())
+
+
 def database(number: int, keys: int = 0, *, marked: bool = False) -> Database:
     return Database(number, keys, Mark("other", 0, State.BEFORE, "") if marked else None)
 
