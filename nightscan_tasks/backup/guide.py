@@ -1,82 +1,154 @@
-"""`RESTORE.md`: how to restore one set by hand, with its own names, and without this program."""
+"""`RESTORE.md`: how to restore one set by hand, with its own names, and without this program.
+
+Its `bash` blocks run in order in one shell, its `sql` blocks in psql: a test does just that. What only a
+person can decide (where a key comes from, when the live application stands) is prose, or `sh`.
+"""
 
 from __future__ import annotations
 
-from nightscan_tasks.model import Artifact, Manifest
+from shlex import quote
+
+from nightscan_tasks.backup.guide_database import write_database
+from nightscan_tasks.backup.guide_text import bash, plain_words
+from nightscan_tasks.model import Manifest
+
+_NEEDED = """\
+You need `bash`, `gpg`, `gunzip` (which runs `gzip`), `tar`, `psql` and `createdb`, `redis-server` and
+`redis-cli`, and of the basic tools `sha256sum`, `find`, `wc`, `sed`, `mkdir`, `mv`, `cat` and `sleep`."""
+
+_VARIABLES = """\
+set -euo pipefail
+export PGHOST="${PGHOST:-localhost}" PGPORT="${PGPORT:-5432}" PGUSER="${PGUSER:-postgres}"
+RESTORED="${RESTORED:-$PWD/restored}"            # everything goes below this folder
+DATABASE="${DATABASE:-nightscan_restored}"       # and into this new database
+REDIS_PORT="${REDIS_PORT:-6390}"                 # and into a Redis beside the live one"""
+
+_START = """\
+mkdir -p "$RESTORED/redis"
+if redis-cli -p "$REDIS_PORT" ping > /dev/null 2>&1; then
+    echo "a server listens on port $REDIS_PORT already: set REDIS_PORT to a free one" >&2
+    exit 1
+fi"""
+_WAIT = """\
+for _ in {1..600}; do
+    if [ "$(redis-cli -p "$REDIS_PORT" ping 2>/dev/null)" = PONG ]; then break; fi
+    sleep 0.5
+done
+redis-cli -p "$REDIS_PORT" info keyspace"""
 
 
-def write_guide(manifest: Manifest) -> str:
-    """The guide of one set, as Markdown. It needs only gpg, gunzip, tar, psql and redis-server."""
-    sections = [_head(manifest), _check(manifest)]
-    writers = {"database": _database, "redis": _redis, "user_data": _files, "system_config": _files,
-               "source_code": _files}
-    sections += [writers[component](manifest, component) for component in writers
+def write_guide(manifest: Manifest, place: str = "") -> str:
+    """The guide of one set, as Markdown. `place` is the URL or folder of the store it is written to."""
+    sections = [_head(manifest), _fetch(manifest, place), _prepare(), _key(manifest), _check(manifest)]
+    if manifest.of("database"):
+        sections.append(write_database(manifest))
+    if manifest.of("redis"):
+        sections.append(_redis(manifest))
+    sections += [_files(manifest, component) for component in ("user_data", "system_config", "source_code")
                  if manifest.of(component)]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _head(manifest: Manifest) -> str:
-    key = f"encrypted for `{manifest.encrypted_for}`: you need its private key (`gpg --import KEY`)" \
-        if manifest.encrypted_for else "**not encrypted**"
     state = "" if manifest.complete else (
         "\n\n**This set is incomplete.** Missing or partial: "
         + ", ".join(f"{failure.part} ({failure.message})" for failure in manifest.failures))
+    key = f"encrypted for `{manifest.encrypted_for}`" if manifest.encrypted_for else "**not encrypted**"
     return (f"# Restore {manifest.set_id} by hand\n\n"
             f"Taken on `{manifest.host}`, {manifest.opened_at:%Y-%m-%d %H:%M:%S} UTC; {key}.{state}\n\n"
-            f"Run the commands in the folder that holds this file. Each reads the stored files and changes "
-            f"nothing in them. Begin every shell with `set -euo pipefail`, so that a damaged file stops you.")
+            f"{_NEEDED}\n\n"
+            "Nothing here touches what is live, until you say so at the end of a section: everything goes "
+            "beside it. Run the blocks from top to bottom, in one `bash`, in the folder that holds this "
+            "file. The first error ends that shell: see what it says, put it right, and begin again.")
+
+
+def _fetch(manifest: Manifest, place: str) -> str:
+    if not place.startswith("s3://"):
+        return ""
+    url = f"{place.rstrip('/')}/{manifest.set_id}/"
+    return ("## First: fetch the set\n\nWith the AWS command line, and `AWS_ACCESS_KEY_ID`, "
+            "`AWS_SECRET_ACCESS_KEY` and, for a store that is not Amazon's, `AWS_ENDPOINT_URL` set:\n\n"
+            f"```sh\naws s3 sync {quote(url)} nightscan-set/ && cd nightscan-set\n```")
+
+
+def _key(manifest: Manifest) -> str:
+    if not manifest.encrypted_for:
+        return ""
+    return ("## The private key\n\n"
+            "It is kept apart from the sets, as a file or on a card. `gpg --import FILE` takes it in; if it "
+            "lies in a key ring of its own, set `GNUPGHOME` to that folder first. Where it has a passphrase "
+            "and you are on a plain terminal, `export GPG_TTY=$(tty)` lets gpg ask for it. The next command "
+            "fails when the key is not here; `gpg: decryption failed: No secret key` later says the same.\n\n"
+            + bash(f"gpg --list-secret-keys {quote(manifest.encrypted_for)} > /dev/null"))
+
+
+def _prepare() -> str:
+    return ("## Where everything goes\n\n"
+            "Set these before, or change them here. `PGUSER` is a superuser; its password goes into "
+            "`PGPASSWORD`, or into `~/.pgpass`. On a server of one's own, `sudo -u postgres bash` and "
+            "`PGHOST=/var/run/postgresql` need no password.\n\n" + bash(_VARIABLES))
 
 
 def _check(manifest: Manifest) -> str:
     lines = "\n".join(f"{artifact.stored_sha256}  {artifact.name}" for artifact in manifest.artifacts)
-    return ("## First: are the files whole?\n\n```bash\nset -euo pipefail\n"
-            f"sha256sum --check <<'EOF'\n{lines}\nEOF\n```")
+    return ("## Are the files whole?\n\nA line with `FAILED` is a damaged file: fetch it from another store, "
+            "or take another set.\n\n" + bash(f"sha256sum --check <<'EOF'\n{lines}\nEOF"))
 
 
-def _plain(artifact: Artifact) -> str:
-    """The shell words that turn a stored file into its plain stream."""
-    if artifact.name.endswith(".gpg"):
-        return f"gpg --batch --decrypt {artifact.name} | gunzip"
-    return f"gunzip --stdout {artifact.name}"
-
-
-def _database(manifest: Manifest, component: str) -> str:
-    artifacts = manifest.of(component)
-    roles = [each for each in artifacts if ".roles." in each.name]
-    dump = next((each for each in artifacts if ".roles." not in each.name), None)
-    commands = []
-    if roles:
-        commands.append("# Roles that exist already are reported as errors here: that is harmless.\n"
-                        f"{_plain(roles[0])} | psql --no-psqlrc --dbname postgres")
-    if dump:
-        commands.append("createdb --template template0 --encoding UTF8 nightscan_restored\n"
-                        f"{_plain(dump)} | psql --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction "
-                        "--dbname nightscan_restored")
-    server = manifest.versions.get("postgresql", "")
-    newer = (f"Dumped from PostgreSQL {server}: use a `psql` and a server that are not older. "
-             if server else "")
-    return ("## Database\n\n"
-            f"{newer}Set `PGHOST`, `PGUSER` and `PGPASSWORD` for a superuser first. The dump goes into a new "
-            "database beside the old one; look at it, then rename the two.\n\n"
-            "```bash\nset -euo pipefail\n" + "\n".join(commands) + "\n```\n\n"
-            "```sql\nALTER DATABASE nightscan RENAME TO nightscan_before;\n"
-            "ALTER DATABASE nightscan_restored RENAME TO nightscan;\n```")
-
-
-def _redis(manifest: Manifest, component: str) -> str:
-    artifact = manifest.of(component)[0]
+def _redis(manifest: Manifest) -> str:
+    artifact = manifest.of("redis")[0]
+    start = 'redis-server --port "$REDIS_PORT" --dir "$RESTORED/redis" --appendonly no --daemonize yes'
     if ".resp." in artifact.name:
-        return ("## Redis\n\nThe file holds commands, for an empty server.\n\n"
-                f"```bash\nset -euo pipefail\n{_plain(artifact)} | redis-cli --pipe\n```")
-    return ("## Redis\n\nStop the server first; with `appendonly yes` it ignores `dump.rdb`, so start it "
-            "once with `--appendonly no`, then switch it on with `redis-cli config set appendonly yes`.\n\n"
-            f"```bash\nset -euo pipefail\n{_plain(artifact)} > dump.rdb\n"
-            'redis-server --dir "$PWD" --dbfilename dump.rdb --appendonly no\n```')
+        how = ("The file holds commands, functions among them, which go into an empty server. What has "
+               "expired meanwhile is gone.")
+        commands = (f'{_START}\n{start} --save "" > /dev/null\n{_WAIT}\n'
+                    f'{plain_words(artifact)} | redis-cli -p "$REDIS_PORT" --pipe\n'
+                    f'redis-cli -p "$REDIS_PORT" save')
+    else:
+        how = ("The file is the server's own `dump.rdb`, with all databases and functions. What has expired "
+               "meanwhile is gone once it is loaded.")
+        commands = (f'{_START}\n{plain_words(artifact)} > "$RESTORED/redis/dump.rdb"\n'
+                    f"{start} --dbfilename dump.rdb --save '' > /dev/null\n{_WAIT}")
+    return (f"## Redis\n\nTaken from {manifest.versions.get('redis', 'a Redis')}; use the same kind of "
+            "server, not an older one (of Valkey the commands are `valkey-server` and `valkey-cli`). "
+            f"{how}\n\n{bash(commands)}\n\n"
+            f"{_expected_keys(manifest)}\n\n"
+            "To make it live: stop both servers, put `$RESTORED/redis/dump.rdb` into the live server's "
+            "folder (`redis-cli config get dir` tells it; `chown redis:redis` it), and start it. **With "
+            "`appendonly yes` a server ignores `dump.rdb`**: move its `appendonlydir` away, start it once "
+            "with `--appendonly no`, then `redis-cli config set appendonly yes`, and wait until "
+            "`redis-cli info persistence` has no rewrite in progress before it is stopped again.")
+
+
+def _expected_keys(manifest: Manifest) -> str:
+    databases = manifest.components["redis"].fingerprint.get("databases")
+    found = [f"`db{number}` {facts.get('keys')}" for number, facts in databases.items()
+             if isinstance(facts, dict)] if isinstance(databases, dict) else []
+    return f"Keys when it was saved: {', '.join(found) or 'none'}; by now fewer by those that expired."
 
 
 def _files(manifest: Manifest, component: str) -> str:
     archives = [each for each in manifest.of(component) if ".tar." in each.name]
-    commands = "\n".join(f"{_plain(each)} | tar --extract --preserve-permissions --xattrs "
-                         f"--xattrs-include='*' --directory restored/{component}" for each in archives)
-    return (f"## {component}\n\n```bash\nset -euo pipefail\nmkdir -p restored/{component}\n{commands}\n```"
-            "\n\nLook at what came out, then move it to its place. As root, owners are restored too.")
+    folder = f'"$RESTORED/{component}"'
+    fingerprint = manifest.components[component].fingerprint
+    count = int(str(fingerprint.get("files", 0))) + int(str(fingerprint.get("hard_links", 0)))
+    lines = [f"mkdir -p {folder}",
+             *(f"{plain_words(each)} | tar --extract --preserve-permissions --xattrs --xattrs-include='*' "
+               f"--directory {folder}" for each in archives)]
+    if fingerprint:
+        lines += ["# As many files as were saved?",
+                  f'[ "$(find {folder} -type f -printf x | wc -c)" -eq {count} ]']
+    return f"## {component}\n\n{bash(chr(10).join(lines))}\n\n{_OWNERS} {_PLACES[component]}"
+
+
+_OWNERS = ("As root, owners come back by name, and by number where this system has no such name; make the "
+           "users first, or add `--numeric-owner`. Anybody else gets the files as his own. What `tar` says "
+           "of `hdrcharset` is harmless.")
+_PLACES = {
+    "user_data": "To make it live, stop the application, move each folder that is there aside, and `mv` the "
+                 "restored one into its place.",
+    "system_config": "Look at it file by file, and copy what you need to `/etc`; then `systemctl "
+                     "daemon-reload`.",
+    "source_code": "To make it live, move it to where the application was; what it depends on (its virtual "
+                   "environment, `node_modules`) is made anew by its own installation.",
+}

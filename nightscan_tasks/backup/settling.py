@@ -120,7 +120,7 @@ def _joined(one: Report, other: Report) -> Report:
 
 
 def _write(store: Store, manifest: Manifest) -> None:
-    store.put(manifest.set_id.key(GUIDE_NAME), [write_guide(manifest).encode()])
+    store.put(manifest.set_id.key(GUIDE_NAME), [write_guide(manifest, store.url).encode()])
     Catalog(store).publish(manifest)
 
 
