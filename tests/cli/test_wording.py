@@ -15,7 +15,7 @@ def test_bytes_have_decimal_units(count: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
-    (0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min"),
+    (0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min"), (185, "3 min 5 s"), (7200, "2 h"), (7800, "2 h 10 min"),
     (9 * 86400, "9 days")])
 def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
     assert wording.duration(seconds) == text
