@@ -10,7 +10,7 @@ from nightscan_tasks.backup.opening import LEASE, lease_of
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import LeaseLost, NightscanError
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
-from nightscan_tasks.model import GUIDE_NAME, Failure, Manifest, PartRecord, Report
+from nightscan_tasks.model import GUIDE_NAME, Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
@@ -64,7 +64,8 @@ def _publish(system: System, state: RunState) -> Outcome:
     manifest = _manifest(system, state, records, failures)
     _write(system.primary, manifest)
     stores, notes = _write_offsite(system, state, manifest, records)
-    system.primary.link_latest(_links(manifest))
+    if run.set_id.tier is not Tier.PRE_RESTORE:  # what somebody wants to be rid of is not the latest
+        system.primary.link_latest(_links(manifest))
     ending = _ending(manifest, missing_copies=len(stores) - 1 < len(run.offsites))
     return _outcome(system, state, ending, manifest=manifest, stores=stores, notes=notes,
                     failures=(*failures, *_copy_failures(state)))
