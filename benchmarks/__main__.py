@@ -1,4 +1,4 @@
-"""`make bench`: the tables. `python -m benchmarks database files memory` makes some of them."""
+"""`make bench`: the tables. `python -m benchmarks database files restore memory` makes some of them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _table(title: str, results: dict[str, Result], plain: int, *, faster_than: s
 def main() -> None:
     """Make the tables that were asked for, or all of them."""
     console = Console(width=140)
-    asked = sys.argv[1:] or ["database", "files", "memory"]
+    asked = sys.argv[1:] or ["database", "files", "restore", "memory"]
     if "database" in asked:
         with world(20_000_000, celery=False) as site:
             add_scores(site, SCORES)
@@ -103,6 +103,13 @@ def main() -> None:
     if "files" in asked:
         with world(FILES_BYTES, celery=False) as site:
             console.print(files(site))
+    if "restore" in asked:
+        from benchmarks import restoring, restoring_files  # only here: they need what the others do not
+        with world(20_000_000, celery=False) as site:
+            add_scores(site, SCORES)
+            console.print(restoring.database(site))
+        with world(FILES_BYTES, celery=False) as site:
+            console.print(restoring_files.files(site))
     if "memory" in asked:
         console.print(memory())
 

@@ -14,17 +14,21 @@ from nightscan_tasks import backup
 from nightscan_tasks.backup import Request
 from nightscan_tasks.components.files_layout import layout_of
 from nightscan_tasks.components.files_restorer import FilesRestorer
-from nightscan_tasks.model import FOREVER, Artifact, Manifest, Plan, Report, Tier
-from nightscan_tasks.restore.reading import plain
+from nightscan_tasks.model import FOREVER, Manifest, Plan, Tier
+from nightscan_tasks.restore.reading import SetSource
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import size
 from nightscan_tasks.world.world import World
 
+ENCRYPT = ('gpg --homedir "$NIGHTSCAN_GPG_HOME" --batch --trust-model always --encrypt '
+           "-r backup@nightscan.com -z 0")
 GPG = 'gpg --homedir "$NIGHTSCAN_GPG_HOME" --batch --quiet --decrypt'
 
 
 def files(site: World) -> Table:
-    """`gpg -d | gunzip | tar -x`, and the component: both end with their bytes on the disk."""
+    """`gpg -d | tar -x` of media that were never compressed, the same of the set's archives with gunzip
+    between, and the component, which ends with its bytes on the disk.
+    """
     made = system(site)
     manifest = _saved(made)
     target = site.folder / "bench-restored"
@@ -33,9 +37,13 @@ def files(site: World) -> Table:
                          for artifact in manifest.of("user_data") if ".tar." in artifact.name)
     by_hand = f"mkdir {target} && {unpack}"
     env, cwd = site.environ(), site.folder
+    root = made.settings.root
+    shell(f"tar -C {root} -cf - uploads models config logs | {ENCRYPT} >bench.tar.gpg", env=env, cwd=cwd)()
     results = contest({
+        "gpg -d | tar -x": shell(f"mkdir {target} && {GPG} bench.tar.gpg | tar -x -C {target}", env=env,
+                                 cwd=cwd),
         "gpg -d | gunzip | tar -x": shell(by_hand, env=env, cwd=cwd),
-        "the same, and sync": shell(f"{by_hand} && sync -f {target}", env=env, cwd=cwd),
+        "gpg -d | gunzip | tar -x, and sync": shell(f"{by_hand} && sync -f {target}", env=env, cwd=cwd),
         "the component: staged, checked, exchanged": _restoring(made, manifest, target),
     }, prepare=lambda: shutil.rmtree(target, ignore_errors=True))
     shutil.rmtree(target)
@@ -48,33 +56,22 @@ def _saved(made: System) -> Manifest:
     return made.catalog().get(run.set_id)
 
 
-class _Source:
-    """The set that was taken, from its store."""
-
-    def __init__(self, made: System, manifest: Manifest) -> None:
-        self._system, self._manifest = made, manifest
-        self.report: Report = manifest.components["user_data"]
-        self.artifacts: tuple[Artifact, ...] = manifest.of("user_data")
-
-    def open(self, artifact: Artifact):  # type: ignore[no-untyped-def]  # noqa: ANN201 - a context manager
-        return plain(self._system, self._system.catalog(), self._manifest, artifact)
-
-
 def _restoring(made: System, manifest: Manifest, target: Path) -> Callable[[], object]:
     def run() -> None:
         restorer = FilesRestorer("user_data", target, "bench", layout=layout_of(made.settings, "user_data"))
-        restorer.stage(_Source(made, manifest))
+        restorer.stage(SetSource(made, made.catalog(), manifest, "user_data"))
         restorer.swap()
     return run
 
 
 def _table(title: str, results: dict[str, Result], plain_bytes: int) -> Table:
-    first = next(iter(results.values()))
+    plain, unzipped, *_ = results.values()
     table = Table(title=f"{title}; medians of three")
-    for column in ("way", "seconds", "MB/s", f"times as long as {first.name}", "rounds"):
+    for column in ("way", "seconds", "MB/s", f"times as long as {plain.name}", f"… as {unzipped.name}",
+                   "rounds"):
         table.add_column(column, justify="left" if column in {"way", "rounds"} else "right")
     for name, result in results.items():
         table.add_row(name, f"{result.seconds:.2f}", f"{plain_bytes / result.seconds / 1e6:.0f}",
-                      f"{result.seconds / first.seconds:.2f}",
+                      f"{result.seconds / plain.seconds:.2f}", f"{result.seconds / unzipped.seconds:.2f}",
                       " ".join(f"{each:.2f}" for each in result.rounds))
     return table
