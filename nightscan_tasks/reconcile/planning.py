@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from nightscan_tasks.reconcile.naming import Name
 
+_BATCH = 10_000
 Resolve = Callable[[bytes], bytes | None]
 """Where, relative to the root, what is reached under a name really lies; None where nothing is."""
 
@@ -57,34 +59,34 @@ def plan_reconcile(scratch: sqlite3.Connection, names: Iterable[Name | None], fi
 
 
 def _fill(scratch: sqlite3.Connection, names: Iterable[Name | None]) -> tuple[int, int]:
+    """Every name once, sorted. First as they come: what is put in order one by one is read and written
+    all over the disk.
+    """
     rows = foreign = 0
-    for name in names:
-        rows += 1
-        if name is None:
-            foreign += 1
-            continue
-        first, *others = name.paths
-        ((number,),) = scratch.execute(
-            "INSERT INTO named (path, sure) VALUES (?, ?) ON CONFLICT (path) "
-            "DO UPDATE SET sure = max(sure, excluded.sure) RETURNING id", (first, name.sure)).fetchall()
-        if others:
-            scratch.executemany("INSERT OR IGNORE INTO reading VALUES (?, ?)",
-                                [(other, number) for other in others])
+    source = iter(names)
+    while batch := list(islice(source, _BATCH)):
+        ours = [name for name in batch if name]
+        rows, foreign = rows + len(batch), foreign + len(batch) - len(ours)
+        scratch.executemany("INSERT INTO value VALUES (?, ?)", [(name.paths[0], name.sure) for name in ours])
+        scratch.executemany("INSERT INTO other VALUES (?, ?)",
+                            [(name.paths[0], other) for name in ours for other in name.paths[1:]])
+    scratch.execute("INSERT INTO named SELECT path, max(sure) FROM value GROUP BY path ORDER BY path")
+    scratch.execute("INSERT INTO reading SELECT DISTINCT path, reading FROM other ORDER BY path, reading")
+    scratch.execute("INSERT INTO held SELECT DISTINCT reading FROM reading ORDER BY reading")
     return rows, foreign
 
 
 def _find_missing(scratch: sqlite3.Connection, resolve: Resolve) -> None:
     """Whatever has no file of its name is looked for in every reading, and through links."""
-    scratch.execute("INSERT OR IGNORE INTO held SELECT path FROM reading")
     unsettled = scratch.execute(
-        "SELECT id, named.path, sure FROM named LEFT JOIN there ON there.path = named.path AND kind = 'f' "
-        "WHERE there.path IS NULL")
-    for number, path, sure in unsettled:
+        "SELECT named.path, sure FROM named LEFT JOIN there ON there.path = named.path AND kind = 'f' "
+        "WHERE there.path IS NULL ORDER BY named.path")
+    for path, sure in unsettled:
         readings = [path, *(other for (other,) in scratch.execute(
-            "SELECT path FROM reading WHERE id = ?", (number,)))]
+            "SELECT reading FROM reading WHERE path = ?", (path,)))]
         real = next((found for each in readings if (found := resolve(each)) is not None), None)
         if real is None:
-            scratch.execute("INSERT INTO missing (id, path, sure) VALUES (?, ?, ?)", (number, path, sure))
+            scratch.execute("INSERT INTO missing (path, sure) VALUES (?, ?)", (path, sure))
         else:
             scratch.execute("INSERT OR IGNORE INTO held VALUES (?)", (real,))
 

@@ -68,8 +68,8 @@ class Search:
         self._scratch.execute("DELETE FROM wanted")
         self._scratch.execute("INSERT OR IGNORE INTO wanted "
                               "SELECT path, id FROM missing WHERE source IS NULL")
-        self._scratch.execute("INSERT OR IGNORE INTO wanted SELECT r.path, r.id FROM reading r "
-                              "JOIN missing m ON m.id = r.id WHERE source IS NULL")
+        self._scratch.execute("INSERT OR IGNORE INTO wanted SELECT reading, id FROM missing "
+                              "JOIN reading USING (path) WHERE source IS NULL")
         for holders in self._sets():
             if not self._left():
                 return
