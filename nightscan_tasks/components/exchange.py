@@ -10,11 +10,15 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 _NOREPLACE, _EXCHANGE = 1, 2
 _UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+FEW = 100
+"""So many files, or names, are written to disk one by one."""
 
 Named = tuple[int, bytes]
 """An open folder, and a name in it."""
@@ -55,6 +59,36 @@ def exchange_slowly(stash: Named, live: Named, aside: bytes, *,
         move(stash, live)
     step()
     move(middle, stash)
+
+
+def sync_tree(folder: Path, *, few: bool) -> None:
+    """Everything below `folder` is on its disk now.
+
+    A `few` files one by one; for many, the whole file system at once is quicker by far, though it waits for
+    what others wrote there too.
+    """
+    if few:
+        with suppress(PermissionError):  # a file that its owner may not open
+            for top, _, names, descriptor in os.fwalk(folder):
+                for name in names:
+                    if (Path(top) / name).is_file() and not (Path(top) / name).is_symlink():
+                        _sync_named(name, descriptor)
+                os.fsync(descriptor)
+            return
+    sync(folder)
+
+
+def sync_name(place: Named) -> None:
+    """What was renamed in a folder is on its disk now."""
+    _sync_named(b".", place[0])
+
+
+def _sync_named(name: str | bytes, folder: int) -> None:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync(folder: Path) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nightscan_tasks.components.exchange import sync
+from nightscan_tasks.components.exchange import FEW, sync_tree
 from nightscan_tasks.components.files_examination import examine
 from nightscan_tasks.components.files_journal import Journal, State, journal_folder, read_journal
 from nightscan_tasks.components.files_places import Layout, Place
@@ -151,7 +151,7 @@ class FilesRestorer:
         for place in places:
             journal.stash(place).mkdir(mode=0o700, exist_ok=True)
         done = unpack(archives, journal.stashes(), paths=Paths(self._patterns), step=self._step)
-        notes = self._settle(journal)
+        notes = self._settle(journal, few=done.files <= FEW)
         self._step("state", b"staged")
         journal.write(State.STAGED)
         return Staged(done.fingerprint, (*done.notes, *notes))
@@ -159,13 +159,13 @@ class FilesRestorer:
     def _places(self) -> tuple[Place, ...]:
         return plan_places(self._root, prefix_of(self._component), self._layout, mount_points())
 
-    def _settle(self, journal: Journal) -> tuple[str, ...]:
+    def _settle(self, journal: Journal, *, few: bool) -> tuple[str, ...]:
         """Take away what is not to be touched, plan once to see that it can be, and write it all to disk."""
         with Trees(*journal.stashes()) as staged, Trees(*journal.live()) as live:
             notes = prune(staged, journal.layout)
             notes += vanishing(staged, live, plan_exchanges(staged, live, journal))
-        for folder in {place.beside for place in journal.places}:
-            sync(folder)
+        for stash in {journal.stash(place) for place in journal.places}:
+            sync_tree(stash, few=few)
         return notes
 
     def _begin_swap(self, journal: Journal) -> Journal:

@@ -11,7 +11,15 @@ import os
 import shutil
 from collections.abc import Callable
 
-from nightscan_tasks.components.exchange import exchange, exchange_slowly, exists, move, sync
+from nightscan_tasks.components.exchange import (
+    FEW,
+    exchange,
+    exchange_slowly,
+    exists,
+    move,
+    sync,
+    sync_name,
+)
 from nightscan_tasks.components.files_journal import Exchange, Journal, State
 from nightscan_tasks.components.files_places import HIDDEN
 from nightscan_tasks.components.files_unpacking import Step
@@ -65,6 +73,7 @@ class Swap:
         self._write(State.STAGED)
 
     def _run(self, waits: Callable[[Exchange, int | None, int | None], bool]) -> None:
+        count = 0
         with Trees(*self._journal.stashes(), grow=True) as stash, Trees(*self._journal.live()) as live:
             for each in self._journal.exchanges():
                 aside = HIDDEN + b"aside_%d" % (each.old or each.new or 0)
@@ -74,6 +83,12 @@ class Swap:
                 if waits(each, _inode(stash, each.path), _inode(live, each.path)):
                     self._step("exchange", each.path)
                     self._switch(here, there, aside)
+                    count += 1
+                    if count <= FEW:
+                        sync_name(here)
+                        sync_name(there)
+        if count <= FEW:
+            return
         for folder in {place.beside for place in self._journal.places}:
             sync(folder)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nightscan_tasks.components.exchange import move, sync
+from nightscan_tasks.components.exchange import FEW, move, sync_tree
 from nightscan_tasks.components.extraction import Extraction, ExtractReport
 from nightscan_tasks.components.files_source import Archives, Pair
 from nightscan_tasks.components.paths import Paths
@@ -83,7 +83,7 @@ def unpack_into(target: Path, source: Source, component: str, run_id: str, *,
         shutil.rmtree(staged, ignore_errors=True)  # of an earlier try
         staged.mkdir(parents=True, mode=0o750)
         done = unpack(Archives(component, source), (staged, {}), paths=Paths(paths))
-        sync(staged)
+        sync_tree(staged, few=done.files <= FEW)
         _rename(staged, target)
     except OSError as exc:
         raise refusal(exc, component, target) from exc
