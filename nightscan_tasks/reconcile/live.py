@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.components.stored_here import store_folders
@@ -24,7 +23,7 @@ def reconcile_live(system: System, open_artifact: OpenArtifact, *, apply: bool =
     settings = system.settings
     site = Site(dsn=settings.dsn, root=settings.root, columns=parse_columns(settings.reconcile),
                 exclude=settings.user_data_exclude, temp_dir=settings.temp_dir,
-                skip=store_folders(settings) | _folder(settings.quarantine))
+                skip=store_folders(settings))
     run_id = f"reconcile-{secrets.token_hex(6)}"
 
     def keep(set_id: SetId) -> AbstractContextManager[object]:
@@ -32,11 +31,3 @@ def reconcile_live(system: System, open_artifact: OpenArtifact, *, apply: bool =
 
     saved = Saved(open_artifact, tuple(Catalog(store) for store in system.stores), keep)
     return reconcile(site, saved, now=system.clock(), quarantine=settings.quarantine if apply else None)
-
-
-def _folder(path: Path) -> frozenset[tuple[int, int]]:
-    try:
-        status = path.stat()
-    except OSError:
-        return frozenset()  # not there yet
-    return frozenset({(status.st_dev, status.st_ino)})

@@ -299,6 +299,14 @@ def test_a_fresh_file_a_cache_and_the_quarantine_itself_are_no_orphans(applicati
     assert (application.root / "uploads/cache/thumb.jpg").exists()
 
 
+def test_no_set_saves_the_quarantine(application: Application) -> None:
+    application.write("stray.wav", "nobody's")
+    application.reconcile(apply=True)
+    saved = [each.path for each in application.system().component("source_code").found()]  # type: ignore[attr-defined]  # of files
+    assert b"uploads" not in saved
+    assert not [path for path in saved if b"quarantine" in path]
+
+
 def test_two_orphans_of_one_name_are_both_kept(application: Application) -> None:
     for content in ("first", "second"):
         application.write("stray.wav", content)
