@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -47,13 +48,19 @@ def exchange(dsn: SecretStr, connection: Connection, renames: Sequence[Rename], 
     oids = [rename.database.oid for rename in renames]
     with maintenance(dsn) as second, ThreadPoolExecutor(1, "exchange") as pool:
         renaming = pool.submit(_rename, connection, renames, at)
-        try:
+        # One that may not be ended may end by itself: only the renaming knows how it went.
+        with suppress(psycopg.errors.InsufficientPrivilege):
             while not renaming.done():
                 _end_sessions(second, oids)
                 wait([renaming], _PAUSE_SECONDS)
+        try:
             renaming.result()
         except psycopg.Error as exc:
-            raise RestoreRefused(_held(renaming, renames[0].database.name, exc)) from exc
+            if connection.broken:
+                raise  # and nobody knows whether it was done: another try will see
+            raise RestoreRefused(f"database {renames[0].database.name} cannot be replaced now; nothing was "
+                                 f"changed: {str(exc).strip()}; stop the application, or let a role with "
+                                 f"pg_signal_backend restore") from exc
 
 
 def _rename(connection: Connection, renames: Sequence[Rename], at: Callable[[str], None]) -> None:
@@ -69,10 +76,3 @@ def _rename(connection: Connection, renames: Sequence[Rename], at: Callable[[str
 def _end_sessions(connection: Connection, oids: list[int]) -> None:
     connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                        "WHERE datid::bigint = ANY (%s) AND backend_type = 'client backend'", (oids,))
-
-
-def _held(renaming: Future[None], name: str, error: psycopg.Error) -> str:
-    refused = renaming.exception()
-    return (f"database {name} cannot be replaced now; nothing was changed: "
-            f"{str(refused or error).strip()}; stop the application, or let a role with "
-            f"pg_signal_backend restore")

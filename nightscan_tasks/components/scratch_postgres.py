@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from nightscan_tasks import programs
@@ -39,14 +39,25 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class ScratchPostgres:
-    """The running server. `dsn` is its superuser's, to the database `postgres`.
+    """The running server, with its superuser's password.
 
     `note` says that it is of another version than was asked for; empty if it is not.
     """
 
-    dsn: SecretStr
+    sockets: Path
+    password: SecretStr
     tool: Tool
     note: str
+
+    @property
+    def dsn(self) -> SecretStr:
+        """How its superuser reaches the database `postgres`."""
+        return self.uri("postgres")
+
+    def uri(self, database: str) -> SecretStr:
+        """How its superuser reaches a database, password included."""
+        return SecretStr(f"postgresql://{SUPERUSER}:{self.password.get_secret_value()}@/"
+                         f"{quote(database, safe='')}?host={quote(str(self.sockets), safe='')}&port=5432")
 
     @property
     def version(self) -> str:
@@ -72,15 +83,14 @@ def scratch_postgres(major: int, *, temp_dir: Path) -> Iterator[ScratchPostgres]
             prefix = _dying_with_us(tool, home)
         except (ProcessFailed, ProgramMissing) as exc:
             raise RestoreRefused(f"a scratch PostgreSQL cannot be made in {temp_dir}: {exc}") from exc
-        dsn = SecretStr(make_conninfo(
-            "postgresql:///postgres", user=SUPERUSER, password=password, host=str(sockets), port="5432"))
+        server = ScratchPostgres(sockets, SecretStr(password), tool, note)
         settings = [f"--{name}={value}" for name, value in
                     {**_SETTINGS, "unix_socket_directories": str(sockets)}.items()]
         with Program([*prefix, str(tool.path), "-D", str(home / "data"), "-p", "5432", *settings],
                      cwd=home, env={"PATH": os.defpath, "LC_ALL": "C"}) as program:
             try:
-                _wait(program, dsn)
-                yield ScratchPostgres(dsn, tool, note)
+                _wait(program, server.dsn)
+                yield server
             finally:
                 _end(program)
 

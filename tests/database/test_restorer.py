@@ -7,10 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from nightscan_tasks.components import staged_database
 from nightscan_tasks.components.database_restorer import DatabaseRestorer
 from nightscan_tasks.components.restorer import Position
-from nightscan_tasks.components.staged_database import staged_name
-from nightscan_tasks.errors import RestoreRefused
+from nightscan_tasks.components.staged_database import maintenance, reserved, staged_name
+from nightscan_tasks.errors import Busy, RestoreRefused
 
 
 @pytest.fixture
@@ -168,3 +169,26 @@ def test_an_old_state_that_was_dropped_by_hand_is_said(scratch: Any, saved: Any)
         scratch.restorer().undo()
     assert content(scratch) == "saved"
     assert scratch.restorer().accept() == ()
+
+
+def test_a_session_that_may_not_be_ended_is_said_and_the_old_state_stays(
+    scratch: Any, cluster: Any, saved: Any,
+) -> None:
+    scratch.run("CREATE ROLE test_app LOGIN CREATEDB PASSWORD 'x'", "ALTER TABLE t OWNER TO test_app",
+                f"ALTER DATABASE {scratch.name} OWNER TO test_app",
+                "GRANT CREATE ON SCHEMA public TO test_app")
+    restorer = DatabaseRestorer(cluster.uri(scratch.name, user="test_app", password="x"), "r")
+    restorer.stage(scratch.saved())
+    with scratch.connect() as administrator, pytest.raises(RestoreRefused, match="stop the application"):
+        restorer.swap()
+    assert not administrator.broken
+    assert (content(scratch), restorer.position()) == ("later", Position.STAGED)
+    assert restorer.swap().before is not None
+
+
+def test_two_processes_do_not_fill_one_place(scratch: Any, saved: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(staged_database, "_PATIENCE", 2)
+    with maintenance(scratch.dsn) as connection, reserved(connection, staged_name("r")), \
+            pytest.raises(Busy, match="another process is working on nightscan_staged_r"):
+        scratch.restorer().stage(saved)
+    scratch.restorer().stage(saved)
