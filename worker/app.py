@@ -8,7 +8,8 @@ from beat_schedule import schedule
 from nightscan_tasks.settings import load
 from worker import configuration, signals
 
-TASKS = [f"nightscan_tasks.tasks.{name}" for name in ("backups", "parts", "control", "restores", "proof", "drills")]
+TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
+    "backups", "parts", "control", "restores", "proof", "drills")]
 
 
 def create_app() -> Celery:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
-from celery import shared_task
+from celery import Task, shared_task
 
-from nightscan_tasks import health, settings, wire
+from nightscan_tasks import health, settings, validation, wire
+from nightscan_tasks.backup.dumping import Progress
 from nightscan_tasks.model import Json
 from nightscan_tasks.reconcile import reconcile_live
 from nightscan_tasks.restore.reading import plain
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.trying import show
+from nightscan_tasks.workflows.validate import chosen
 
 
 @shared_task(name="nightscan.health_check")
@@ -31,3 +35,14 @@ def reconcile_user_data(*, apply: bool = False) -> dict[str, Json]:
     found = reconcile_live(system, partial(plain, system), apply=apply)
     result: dict[str, Json] = {**wire.plain(found), "in_order": found.in_order}
     return result
+
+
+@shared_task(name="nightscan.validate_user_data", bind=True)
+def validate_user_data(self: Task, *, set_id: str | None = None, tier: str | None = None,
+                       paths: Sequence[str] = ()) -> dict[str, Json]:
+    """Compare every live file with the hash that the newest set, or the one that is named, recorded of it."""
+    system = System.from_env()
+    manifest, open_index = chosen(system, set_id, tier)
+    progress = Progress("validate", manifest.plain_bytes, show(self), phase="validating")
+    return dict(validation.validate_user_data(system, manifest, open_index, paths=tuple(paths),
+                                              seen=progress.seen).as_json())
