@@ -30,7 +30,7 @@ RUN = "restore-20261123T020000Z"
 FILES = ("config/app.ini", "models/a.pt", "models/b.pt", "uploads/2026/a.wav", "uploads/b.wav")
 
 
-@pytest.fixture(params=["atomic", "by three renames"])
+@pytest.fixture
 def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """With and without a file system that exchanges two names in one step."""
     if request.param != "atomic":
@@ -99,10 +99,12 @@ def every_step(prepare: Callable[[], object], act: Callable[[Callable[[str, byte
         at += 1
 
 
-PARTS = [(), ("uploads/*", "models/b.pt")]
+PART = ("uploads/*", "models/b.pt")
+CASES = pytest.mark.parametrize(
+    ("by", "paths"), [("atomic", ()), ("atomic", PART), ("by three renames", PART)], indirect=["by"])
 
 
-@pytest.mark.parametrize("paths", PARTS)
+@CASES
 @pytest.mark.parametrize("way", ["on", "back", "back and forth"])
 def test_a_swap_that_was_killed_goes_on_or_back(
         live: Path, saved: Any, by: str, paths: tuple[str, ...], way: str) -> None:
@@ -149,7 +151,7 @@ def afresh(live: Path, saved: Any, paths: tuple[str, ...]) -> None:
     restorer(live, paths).stage(saved)
 
 
-@pytest.mark.parametrize("paths", PARTS)
+@CASES
 @pytest.mark.parametrize("on", [True, False])
 def test_an_undo_that_was_killed_goes_on_or_forward_again(
         live: Path, saved: Any, by: str, paths: tuple[str, ...], on: bool) -> None:
