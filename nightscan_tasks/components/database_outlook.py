@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import SecretStr
 
-from nightscan_tasks.components.database_fingerprint import collation_version
+from nightscan_tasks.components.database_environment import collation_version
 from nightscan_tasks.components.database_marks import databases
 from nightscan_tasks.components.postgres import Connection, connect, explained, server_version, where
 from nightscan_tasks.components.roles import require_roles

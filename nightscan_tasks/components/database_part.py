@@ -8,17 +8,25 @@ left off what is not live: they would hold rows that the application deletes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from nightscan_tasks.components.database_aside import (
+    Aside,
+    OuterKey,
+    asides,
+    drop_outer_keys,
+    move,
+    move_all,
+    note,
+    staged_prefix,
+)
 from nightscan_tasks.components.database_exchange import kept_name
 from nightscan_tasks.components.database_selection import Name, Relation, closure, outside, relations
 from nightscan_tasks.components.postgres import Connection, connect, explained, where
@@ -29,80 +37,6 @@ _NAME_BYTES = 63
 _PATIENCE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.1
 _LOCK_SECONDS = 30
-_TAG = "nightscan "
-
-_MOVABLE = """
-SELECT c.relname, 'TABLE' FROM pg_class c
-WHERE c.relnamespace = %(schema)s::regnamespace AND (c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    OR c.relkind = 'S' AND NOT EXISTS (
-        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-        AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))
-UNION ALL SELECT stxname, 'STATISTICS' FROM pg_statistic_ext WHERE stxnamespace = %(schema)s::regnamespace
-"""
-_STATISTICS = "SELECT stxname, stxnamespace::regnamespace::text FROM pg_statistic_ext WHERE stxrelid = %s"
-_OUTER_KEYS = """
-SELECT n.nspname, t.relname, c.conname, pg_get_constraintdef(c.oid), c.confrelid::regclass::text
-FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE c.contype = 'f' AND c.conparentid = 0 AND c.conrelid = ANY (%(oids)s::oid[])
-  AND NOT c.confrelid = ANY (%(oids)s::oid[])
-ORDER BY 1, 2, 3
-"""
-
-
-@dataclass(frozen=True)
-class OuterKey:
-    """A foreign key of the part that leads to a table which is no part of it."""
-
-    table: str
-    name: str
-    definition: str
-    leads_to: str
-
-
-@dataclass(frozen=True)
-class Aside:
-    """A schema that holds one schema's share of a part, while it is not live.
-
-    `kind` is `staged`, `before` or `undone`; `of` the schema it belongs to; `instead` the object ids of
-    the relations that took its place; `whole` that it was filled to its end.
-    """
-
-    name: str
-    run_id: str
-    kind: str
-    of: str
-    keys: tuple[OuterKey, ...] = ()
-    instead: tuple[int, ...] = ()
-    whole: bool = False
-
-    def comment(self) -> str:
-        """What is written at the schema, for `asides` to read."""
-        return _TAG + json.dumps(asdict(self), ensure_ascii=False)
-
-
-def asides(connection: Connection, run_id: str) -> list[Aside]:
-    """What the connected database holds of a run."""
-    rows = connection.execute(
-        "SELECT nspname, obj_description(oid, 'pg_namespace') FROM pg_namespace "
-        "WHERE starts_with(nspname, 'nightscan_') ORDER BY 1").fetchall()
-    found = [_read(name, comment) for name, comment in rows]
-    return [aside for aside in found if aside and aside.run_id == run_id]
-
-
-def _read(name: str, comment: str | None) -> Aside | None:
-    if comment is None or not comment.startswith(_TAG):
-        return None
-    try:
-        values = json.loads(comment.removeprefix(_TAG))
-        keys = tuple(OuterKey(**key) for key in values.pop("keys"))
-        return Aside(**{**values, "name": name, "keys": keys, "instead": tuple(values["instead"])})
-    except (ValueError, TypeError, KeyError):
-        return None  # somebody else's words
-
-
-def staged_prefix(run_id: str) -> str:
-    """What the names of all schemas begin with in which a run stages."""
-    return f"nightscan_staged_{hashlib.sha256(run_id.encode()).hexdigest()[:16]}_"
 
 
 @dataclass(frozen=True)
@@ -270,40 +204,6 @@ def _transaction(connection: Connection, run_id: str, steps: Callable[[], None])
         raise RestoreRefused(f"a session that may not be ended holds a table; nothing was changed: "
                              f"{str(exc).strip()}; stop the application, or let a role with "
                              f"pg_signal_backend restore") from exc
-
-
-def note(connection: Connection, aside: Aside) -> None:
-    """Write at a schema what it is."""
-    connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(
-        sql.Identifier(aside.name), sql.Literal(aside.comment())))
-
-
-def move(connection: Connection, relation: Relation, schema: str) -> None:
-    """Move a relation, and the statistics that are made of it, to another schema."""
-    for name, of in connection.execute(_STATISTICS, (relation.oid,)).fetchall():
-        connection.execute(sql.SQL("ALTER STATISTICS {}.{} SET SCHEMA {}").format(
-            sql.SQL(of), sql.Identifier(name), sql.Identifier(schema)))
-    connection.execute(sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(
-        sql.Identifier(relation.name.schema, relation.name.name), sql.Identifier(schema)))
-
-
-def move_all(connection: Connection, schema: str, to: str) -> None:
-    """Move whatever is in one schema to another."""
-    rows = connection.execute(_MOVABLE, {"schema": sql.Identifier(schema).as_string(connection)}).fetchall()
-    for name, kind in rows:
-        connection.execute(sql.SQL("ALTER {} {} SET SCHEMA {}").format(
-            sql.SQL(kind), sql.Identifier(schema, name), sql.Identifier(to)))
-
-
-def drop_outer_keys(connection: Connection, oids: Sequence[int]) -> dict[str, list[OuterKey]]:
-    """Take off the foreign keys that lead out of these relations: by schema, what they were."""
-    keys: dict[str, list[OuterKey]] = {}
-    rows = connection.execute(_OUTER_KEYS, {"oids": list(oids)}).fetchall()
-    for schema, table, name, definition, leads_to in rows:
-        connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
-            sql.Identifier(schema, table), sql.Identifier(name)))
-        keys.setdefault(schema, []).append(OuterKey(table, name, definition, leads_to))
-    return keys
 
 
 def _add_key(connection: Connection, schema: str, key: OuterKey, *, more: str = "") -> None:

@@ -13,17 +13,11 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import sql
 
+from nightscan_tasks.components.database_aside import Aside, drop_outer_keys, move, note, staged_prefix
 from nightscan_tasks.components.database_crew import StatementFailed, run_statement
 from nightscan_tasks.components.database_fingerprint import compare_fingerprints, fingerprint_part
 from nightscan_tasks.components.database_load import connected, load
-from nightscan_tasks.components.database_part import (
-    Aside,
-    PartSwap,
-    drop_outer_keys,
-    move,
-    note,
-    staged_prefix,
-)
+from nightscan_tasks.components.database_part import PartSwap
 from nightscan_tasks.components.database_script import items
 from nightscan_tasks.components.database_selection import Name, Relation, Selection, closure, relations
 from nightscan_tasks.components.database_staging import Dump, filled

@@ -127,6 +127,9 @@ class Scratch:
         """The same as something to restore from."""
         return Saved(*self.dump())
 
+    def source(self, streams: dict[str, bytes], report: Report) -> Saved:
+        return Saved(streams, report)
+
     def restorer(self, run_id: str = "r", **options: Any) -> DatabaseRestorer:
         return DatabaseRestorer(self.dsn, run_id, **options)
 
@@ -197,6 +200,7 @@ class Saved:
     def __init__(self, streams: dict[str, bytes], report: Report) -> None:
         self.streams = streams
         self.report = report
+        self.broken: Exception | None = None
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -206,4 +210,10 @@ class Saved:
     @contextlib.contextmanager
     def open(self, artifact: Artifact) -> Iterator[Iterator[bytes]]:
         data = self.streams[artifact.name.removesuffix(".gz")]
-        yield (data[start:start + 4096] for start in range(0, len(data), 4096))
+        yield self._chunks(data)
+
+    def _chunks(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), 4096):
+            yield data[start:start + 4096]
+        if self.broken:
+            raise self.broken
