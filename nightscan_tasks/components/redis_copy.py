@@ -83,6 +83,31 @@ end
 return different
 """
 
+# Of each key: when it expires, and a digest of its members in one order; '' for types that have one.
+_DIGESTS = _EXPIRY + """
+local answers = {}
+for i = 2, #ARGV do
+    local name, parts, digest = ARGV[i], {}, ''
+    local kind = redis.call('TYPE', name).ok
+    if kind == 'set' then
+        parts = redis.call('SMEMBERS', name)
+    elseif kind == 'hash' then
+        local flat = redis.call('HGETALL', name)
+        for j = 1, #flat, 2 do
+            local times = redis.pcall('HPEXPIRETIME', name, 'FIELDS', 1, flat[j])
+            parts[#parts + 1] = struct.pack('>I4', #flat[j]) .. flat[j] .. flat[j + 1] .. tostring(times[1])
+        end
+    end
+    if #parts > 0 then
+        table.sort(parts)
+        for j, part in ipairs(parts) do parts[j] = struct.pack('>I4', #part) .. part end
+        digest = kind .. redis.sha1hex(table.concat(parts))
+    end
+    answers[#answers + 1] = {digest, expiry_of(name)}
+end
+return answers
+"""
+
 
 @dataclass(frozen=True)
 class Databases:
@@ -102,7 +127,7 @@ def copy_database(databases: Databases, patterns: tuple[str, ...]) -> None:
     wrong: list[bytes] = []
     for parcel, large in _parcels(databases, patterns or ("*",)):
         different = databases.target.eval(_UNPACK, 0, _mode(databases.target_version), parcel, TOLERANCE_MS)
-        wrong += [name for name in different if not _is_equal(databases, name)]
+        wrong += [name for name in _other_members(databases, different) if not _is_equal(databases, name)]
         wrong += [name for name in large if not copy_large(databases.source, databases.target, name)]
     if wrong:
         names = ", ".join(repr(name[:60])[1:] for name in wrong[:_SHOWN])
@@ -124,6 +149,16 @@ def _parcels(databases: Databases, patterns: tuple[str, ...]) -> Iterator[tuple[
                 yield parcel, large
             if cursor == b"0":
                 break
+
+
+def _other_members(databases: Databases, names: list[bytes]) -> list[bytes]:
+    """Those of the keys that are no set or hash with the same members in another order."""
+    if not names:
+        return []
+    expected = databases.source.eval(_DIGESTS, 0, _mode(databases.source_version), *names)
+    found = databases.target.eval(_DIGESTS, 0, _mode(databases.target_version), *names)
+    return [name for name, (digest, expiry), (other, when) in zip(names, expected, found, strict=True)
+            if not digest or digest != other or abs(int(expiry) - int(when)) > TOLERANCE_MS]
 
 
 def _mode(version: tuple[int, ...]) -> str:
