@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import click
@@ -97,8 +96,7 @@ def _there(session: Session, *, apply: bool) -> dict[str, Any]:
 
 
 def _here(session: Session, *, apply: bool) -> dict[str, Any]:
-    from nightscan_tasks.reconcile import reconcile_live
-    from nightscan_tasks.restore.reading import plain
+        from nightscan_tasks.restore.putting_right import put_right
 
-    found = reconcile_live(session.system, partial(plain, session.system), apply=apply)
+    found = put_right(session.system, apply=apply)
     return {**wire.plain(found), "in_order": found.in_order}

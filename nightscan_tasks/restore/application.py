@@ -38,17 +38,18 @@ def stopped(settings: Settings, *, live: bool) -> Iterator[list[str]]:
 
 
 def unwell(system: System, components: tuple[str, ...], manifest: Manifest | None, *,
-           known: tuple[str, ...] = ()) -> tuple[str, ...]:
+           known: tuple[str, ...] = (), only_ours: bool = False) -> tuple[str, ...]:
     """What fails in the health of the application, as `name: what was found`.
 
     What failed before the swap as well (`known`), and is no business of these components, is left out:
-    putting the old state back would not mend it.
+    putting the old state back would not mend it. `only_ours` leaves out all else, where nobody looked before.
     """
     ours = {name for component in components for name in _OF.get(component, ())} | set(_ALWAYS)
     before = {each.partition(":")[0] for each in known}
     found = health.check(system, manifest=manifest).findings
     return tuple(f"{each.name}: {each.found}" for each in found
-                 if each.level is Level.FAIL and (each.name in ours or each.name not in before))
+                 if each.level is Level.FAIL and (
+                     each.name in ours or not (only_ours or each.name in before)))
 
 
 def _start(settings: Settings, notes: list[str], *, live: bool) -> None:

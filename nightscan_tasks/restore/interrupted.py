@@ -10,9 +10,10 @@ from nightscan_tasks.ledger.restore_records import (
     RestoredComponent,
     RestoreEnding,
     RestoreOutcome,
+    RestoreRun,
     RestoreState,
 )
-from nightscan_tasks.restore.application import stopped
+from nightscan_tasks.restore.application import stopped, unwell
 from nightscan_tasks.restore.journal import Journal, resource_of
 from nightscan_tasks.restore.request import Targets
 from nightscan_tasks.restore.restorers import Restorers
@@ -55,14 +56,33 @@ def _go_on(system: System, journal: Journal, state: RestoreState, restorers: Res
                 swapped = restorers.of(each.component).swap()
                 done.append(replace(each, before=swapped.before, notes=each.notes + swapped.notes))
         except NightscanError as exc:
-            for component in reversed(state.run.components):
-                restorers.of(component).undo()
-            return _settle(system, journal, state, RestoreEnding.ROLLED_BACK, tuple(done),
-                           f"it was cut off in its swap ({_words(found)}) and could not be completed: the "
-                           f"old state is live again: {exc}")
+            return _go_back(system, journal, state, restorers,
+                            f"could not be completed ({_words(found)}): {exc}")
+    if problems := _unwell(system, state.run):
+        with stopped(system.settings, live=True):
+            return _go_back(system, journal, state, restorers,
+                            f"was completed ({_words(found)}), and was not well: {'; '.join(problems)}")
     return _settle(system, journal, state, RestoreEnding.RESTORED, tuple(done),
                    f"it was cut off in its swap ({_words(found)}): it is completed now, the new state is "
                    f"live; `nightscan restore rollback {state.run.run_id}` puts the old one back")
+
+
+def _go_back(system: System, journal: Journal, state: RestoreState, restorers: Restorers, why: str) -> str:
+    for component in reversed(state.run.components):
+        restorers.of(component).undo()
+    return _settle(system, journal, state, RestoreEnding.ROLLED_BACK, (),
+                   f"it was cut off in its swap, {why}; the old state is live again")
+
+
+def _unwell(system: System, run: RestoreRun) -> tuple[str, ...]:
+    """What fails now of what was restored, if that is the application and its set can still be read."""
+    if not run.place.live or run.part:
+        return ()
+    try:
+        manifest = system.catalog(run.store_url).get(run.set_id)
+    except NightscanError:
+        return ()
+    return unwell(system, run.components, manifest, only_ours=True)
 
 
 def _words(found: dict[str, Position]) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightscan_tasks.components.restorer import Outlook
-from nightscan_tasks.ledger.restore_records import Part, Place
+from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.ledger.restore_records import Part, Place, RestoredComponent
 from nightscan_tasks.ledger.restores import Restores
-from nightscan_tasks.model import Manifest
 from nightscan_tasks.restore.rates import forecast
 from nightscan_tasks.restore.reading import SetSource
 from nightscan_tasks.restore.restorers import Restorers
@@ -55,10 +54,10 @@ def plan_components(system: System, restores: Restores, sources: Mapping[str, Se
                     restorers: Restorers) -> tuple[PlannedComponent, ...]:
     """Look at every source and target. A target that cannot be reached raises."""
     expected = {each.component: each for each in forecast(
-        {name: source.plain_bytes for name, source in sources.items()}, restores.timed(), system.settings)}
+        {name: source.plain_bytes for name, source in sources.items()}, _timed(restores), system.settings)}
     planned = []
     for component, source in sources.items():
-        seen = _examined(restorers, component, source)
+        seen = restorers.of(component).examine(source)
         guess = expected[component]
         planned.append(PlannedComponent(
             component, tuple(artifact.name for artifact in source.artifacts), source.plain_bytes,
@@ -68,11 +67,9 @@ def plan_components(system: System, restores: Restores, sources: Mapping[str, Se
     return tuple(planned)
 
 
-def sources_of(manifest: Manifest, make: SetSource, components: tuple[str, ...]) -> dict[str, SetSource]:
-    """A source for each component of a set."""
-    return {component: SetSource(make.system, make.catalog, manifest, component, make.watch)
-            for component in components}
-
-
-def _examined(restorers: Restorers, component: str, source: SetSource) -> Outlook:
-    return restorers.of(component).examine(source)
+def _timed(restores: Restores) -> tuple[RestoredComponent, ...]:
+    """How fast it was before; nothing is known of it while the records cannot be read."""
+    try:
+        return tuple(restores.timed())
+    except NightscanError:
+        return ()

@@ -25,7 +25,7 @@ from nightscan_tasks.model import Manifest
 from nightscan_tasks.restore.application import stopped, unwell
 from nightscan_tasks.restore.choosing import choose
 from nightscan_tasks.restore.interrupted import finish_interrupted
-from nightscan_tasks.restore.journal import Journal, holding, open_journal
+from nightscan_tasks.restore.journal import Journal, holding, journals, open_journal
 from nightscan_tasks.restore.planning import RestorePlan, plan_components
 from nightscan_tasks.restore.rates import objective_seconds
 from nightscan_tasks.restore.reading import SetSource, Watch, sound_copies
@@ -58,7 +58,7 @@ class Restored:
 def plan_restore(system: System, request: Request) -> RestorePlan:
     """What the restore would do. Changes nothing."""
     request = with_targets(request, system.settings)
-    return _Work(system, request, open_journal(system)).plan()
+    return _Work(system, request, next(journals(system))).plan()
 
 
 def restore(system: System, request: Request, *, watch: Watch | None = None,
@@ -175,8 +175,7 @@ class _Work:
         self.journal.restores.swapping(self.run_id, Swapping(self.system.clock(), staged))
         self.step("swapping")
         live = self.request.targets.live
-        whole = self.manifest if not self.request.part else None
-        before = unwell(self.system, self.request.components, whole) if live else ()
+        before = self._unwell() if live else ()
         try:
             with stopped(self.system.settings, live=live) as told:
                 done = self._swap(staged)
@@ -185,11 +184,16 @@ class _Work:
             self._settle(RestoreEnding.FAILED, (), str(exc))
             raise
         self.notes += told
-        problems = unwell(self.system, self.request.components, whole, known=before) if live else ()
+        problems = self._unwell(before) if live else ()
         if problems:
             self._undo(done, problems)
         self._settle(RestoreEnding.RESTORED, done, None)
         return self._result(RestoreEnding.RESTORED, done)
+
+    def _unwell(self, known: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if self.request.part:  # what else is wrong with the component is not this restore's to mend
+            return unwell(self.system, (), None, known=known)
+        return unwell(self.system, self.request.components, self.manifest, known=known)
 
     def _swap(self, staged: tuple[RestoredComponent, ...]) -> tuple[RestoredComponent, ...]:
         """Each component takes its place."""
@@ -241,8 +245,10 @@ class _Work:
 def _reading(catalog: Catalog, journal: Journal, manifest: Manifest, run_id: str) -> Iterator[None]:
     """Keep retention away from the set while it is read; several may read one set."""
     resource = f"restore/{manifest.set_id}/{run_id}"
-    with journal.leases.hold(resource, run_id):
-        # Retention may have decided before it could see the lease; a set's manifest goes first then.
-        catalog.get(manifest.set_id)
-        yield
-    journal.leases.forget(f"{resource}/")
+    try:
+        with journal.leases.hold(resource, run_id):
+            # Retention may have decided before it could see the lease; a set's manifest goes first then.
+            catalog.get(manifest.set_id)
+            yield
+    finally:
+        journal.leases.forget(f"{resource}/")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from celery import Task, shared_task
 
 from nightscan_tasks import health, settings, validation, wire
 from nightscan_tasks.backup.dumping import Progress
 from nightscan_tasks.model import Json
-from nightscan_tasks.reconcile import reconcile_live
-from nightscan_tasks.restore.reading import plain
+from nightscan_tasks.restore.putting_right import put_right
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.workflows.validate import chosen
@@ -32,7 +30,7 @@ def reconcile_user_data(*, apply: bool = False) -> dict[str, Json]:
     It needs the private key, which reads the sets. May be repeated, and cut off at any point.
     """
     system = System.from_env()
-    found = reconcile_live(system, partial(plain, system), apply=apply)
+    found = put_right(system, apply=apply)
     result: dict[str, Json] = {**wire.plain(found), "in_order": found.in_order}
     return result
 

@@ -10,7 +10,8 @@ import pytest
 
 from nightscan_tasks.errors import RestoreRefused, RestoreUndone
 from nightscan_tasks.ledger.restore_records import RestoreEnding
-from nightscan_tasks.restore import Choice, Request, accept, restore
+from nightscan_tasks.restore import Choice, Request, accept, restore, resume
+from nightscan_tasks.workflows.restore import wanted
 
 States = tuple[dict[str, str], dict[str, str]]
 
@@ -93,3 +94,22 @@ def test_what_was_broken_before_and_is_no_business_of_the_restore_is_no_reason_t
     saved.sql("DROP TABLE detection")  # not what is restored here
     restore(saved.system, Request(Choice(), ("redis",)))
     assert saved.state()["redis"] == "saved"
+
+
+def test_one_table_of_two_that_are_lost_can_come_back(site: Any) -> None:
+    site.sql("CREATE TABLE audit (line text)")
+    site.save()
+    site.sql("DROP TABLE audit", "DROP TABLE prediction CASCADE")
+    restore(site.system, wanted("database", tables=["prediction"], safety=False))
+    assert site.rows("SELECT count(*) FROM prediction") == [(20,)]
+    assert site.rows("SELECT to_regclass('audit')") == [(None,)]
+
+
+def test_a_restore_that_was_cut_off_and_is_not_well_once_completed_goes_back(
+        saved: Any, killed: Any, commands: Any, states: States) -> None:
+    run_id = killed(saved, "swapped database")
+    model = saved.root / "models/birds.pt"
+    system = saved.with_settings(**commands(
+        check=f"import os; sys.exit('cannot load' if os.path.exists({str(model)!r}) else 0)"))
+    assert "the old state is live again" in resume(system, run_id).told
+    assert saved.state() == states[1]

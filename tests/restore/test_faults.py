@@ -18,6 +18,7 @@ from nightscan_tasks.errors import EncryptionFailed, NightscanError, RestoreRefu
 from nightscan_tasks.model import Days, Tier
 from nightscan_tasks.process import run
 from nightscan_tasks.restore import Choice, Request, restore, rollback
+from nightscan_tasks.restore.putting_right import put_right
 from nightscan_tasks.system import System, utc_now
 from nightscan_tasks.workflows.restore import wanted
 
@@ -168,3 +169,14 @@ def test_a_primary_store_that_is_gone_is_no_reason_not_to_restore_from_another(s
     assert any("is recorded in" in note for note in done.notes)
     rollback(system, done.run_id)
     assert saved.state() == states[1]
+
+
+def test_what_rows_name_is_not_put_right_while_a_restore_exchanges_folders(saved: Any) -> None:
+    def second(done: str) -> None:
+        if done == "staged database":
+            put_right(saved.system)  # looking is allowed
+            with pytest.raises(RestoreRefused, match="is restoring to the same place"):
+                put_right(saved.system, apply=True)
+
+    restore(saved.system, Request(Choice()), step=second)
+    assert put_right(saved.system, apply=True).in_order
