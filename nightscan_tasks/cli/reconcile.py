@@ -96,7 +96,7 @@ def _there(session: Session, *, apply: bool) -> dict[str, Any]:
 
 
 def _here(session: Session, *, apply: bool) -> dict[str, Any]:
-        from nightscan_tasks.restore.putting_right import put_right
+    from nightscan_tasks.restore.putting_right import put_right
 
     found = put_right(session.system, apply=apply)
     return {**wire.plain(found), "in_order": found.in_order}
