@@ -217,16 +217,18 @@ def test_a_key_that_did_not_arrive_as_it_was_is_named(valkey: Any, tmp_path: Pat
     valkey.run(("SET", "page", "x" * 20_000_000))
     source = valkey.source()
     ours = valkey.restorer(tmp_path)
-    is_over = threading.Event()
+    has_begun, is_over = threading.Event(), threading.Event()
 
     def scribble() -> None:
         with contextlib.closing(valkey.client()) as client:
             while not is_over.is_set():
                 client.eval("redis.call('SELECT', 15) if redis.call('EXISTS', 'nightscan:restore') == 1 then "
                             "redis.call('APPEND', 'page', 'y') end", 0)
+                has_begun.set()
 
     writer = threading.Thread(target=scribble)
     writer.start()
+    assert has_begun.wait(20)
     try:
         with pytest.raises(RestoreRefused, match=r"1 keys came back .* such as 'page'; nothing live was"):
             ours.stage(source)
