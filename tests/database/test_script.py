@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightscan_tasks.components import database_script
 from nightscan_tasks.components.database_script import BLOCK_BYTES, Item, NotUnderstood, Rows, items
 
 DUMP = rb"""--
@@ -82,7 +83,9 @@ def test_a_dump_is_the_same_however_it_is_cut(size: int) -> None:
 def test_rows_are_never_changed_and_never_cut(lines: list[str], size: int) -> None:
     rows = b"".join(line.encode().replace(b"\\.", b"") + b"\n" for line in lines)
     text = b"COPY t FROM stdin;\n" + rows + b"\\.\n\nSELECT 1;\n"
-    *blocks, last = read(text, size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_script, "BLOCK_BYTES", 4)
+        *blocks, last = read(text, size)
     assert last == b"SELECT 1;"
     assert b"".join(block.block for block in blocks if isinstance(block, Rows)) == rows
 
