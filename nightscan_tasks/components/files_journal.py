@@ -170,15 +170,14 @@ def read_journal(root: Path, run_id: str, component: str) -> Journal | None:
 def _replace(path: Path, data: bytes) -> None:
     """Let a file have another content, on disk before this returns; it is never seen half written.
 
-    The room for it is taken the first time: whoever goes back because the disk is full has to be able to.
+    What it was before keeps its room and is written over the next time: whoever goes back because the disk
+    is full has to be able to.
     """
     spare = path.with_name(_SPARE)
+    _overwrite(spare, data)
     if not path.exists():
-        _overwrite(spare, data)
         spare.rename(path)
-        _overwrite(spare, data)
     else:
-        _overwrite(spare, data)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             if not exchange((folder, os.fsencode(_SPARE)), (folder, os.fsencode(_FILE))):

@@ -216,6 +216,22 @@ def test_an_accept_that_was_killed_is_completed_and_never_undone(live: Path, sav
     assert every_step(prepare, accept, look) > 1
 
 
+def test_a_discard_that_was_killed_leaves_nothing_to_swap(live: Path, saved: Any) -> None:
+    def prepare() -> None:
+        if restorer(live, ()).position() is Position.ABSENT:
+            restorer(live, ()).stage(saved)
+
+    def look(_at: int) -> None:
+        with pytest.raises(RestoreRefused, match="begin another restore"):
+            restorer(live, ()).swap()
+        restorer(live, ()).discard()
+
+    def discard(step: Callable[[str, bytes], None]) -> None:
+        FilesRestorer("user_data", live, RUN, step=step).discard()
+
+    assert every_step(prepare, discard, look) > 1
+
+
 def test_two_runs_do_not_confuse_each_other(live: Path, saved: Any) -> None:
     one, other = restorer(live, ()), FilesRestorer("user_data", live, "other", layout=LAYOUT,
                                                    clock=lambda: NOW)
@@ -243,6 +259,19 @@ def test_what_the_application_wrote_meanwhile_is_kept_wherever_it_wrote(live: Pa
     assert (live / "uploads/during.wav").read_text() == "during"
     kept = live / ".nightscan_undone_20261123T020000Z_user_data/uploads/b.wav"
     assert kept.read_text() == "after"
+
+
+def test_what_is_rewritten_at_the_last_moment_comes_back_too(live: Path, saved: Any) -> None:
+    def step(name: str, path: bytes) -> None:
+        if (name, path) == ("exchange", b"uploads/b.wav"):
+            rewrite(live / "uploads/b.wav", "at the last moment")
+
+    one = restorer(live, ("uploads/b.wav",), step=step)
+    one.stage(saved)
+    one.swap()
+    assert (live / "uploads/b.wav").read_text() == "saved"
+    restorer(live, ()).undo()
+    assert (live / "uploads/b.wav").read_text() == "at the last moment"
 
 
 def rewrite(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,27 @@ def test_a_disk_that_runs_full_leaves_everything_as_it_was(tmp_path: Path, save_
             restorer(root).stage(large)
         assert texts(root) == {"uploads/mine.wav": "live"}
         assert [path.name for path in root.iterdir()] == ["uploads"]
+
+
+def test_on_a_full_disk_a_restore_is_taken_back_and_let_go(tmp_path: Path, saved: Any) -> None:
+    (tmp_path / "small").mkdir()
+    with mounted(tmp_path / "small"):
+        root = put(tmp_path / "small/nightscan", "uploads/mine.wav", text="live")
+        one = restorer(root)
+        one.stage(saved)
+        one.swap()
+        fill(tmp_path / "small/rubbish")
+        one.undo()
+        assert texts(root) == {"uploads/mine.wav": "live"}
+        one.accept()
+        assert [path.name for path in root.iterdir()] == ["uploads"]
+
+
+def fill(path: Path) -> None:
+    """Take all the room that is left."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
 
 
 def test_a_part_on_another_file_system_is_refused_and_what_was_exchanged_goes_back(
