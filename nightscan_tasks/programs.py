@@ -117,7 +117,7 @@ def _embedded(name: str) -> Iterator[Path]:
 
 
 def _runs(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    return os.access(path, os.X_OK) and path.is_file()  # this way round, a closed folder on PATH is no error
 
 
 def _is_wrapper(path: Path) -> bool:
