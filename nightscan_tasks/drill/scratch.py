@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from nightscan_tasks.errors import RestoreRefused
@@ -85,7 +84,7 @@ def _database(stack: ExitStack, system: System, manifest: Manifest, notes: list[
     server = stack.enter_context(scratch_postgres(int(saved.split(".")[0]), temp_dir=folder))
     if server.note:
         notes.append(server.note)
-    return SecretStr(make_conninfo(server.dsn.get_secret_value(), dbname=_DATABASE))
+    return server.uri(_DATABASE)
 
 
 def _redis(stack: ExitStack, system: System, manifest: Manifest, notes: list[str], folder: Path) -> SecretStr:
