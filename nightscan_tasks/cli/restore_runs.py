@@ -13,7 +13,7 @@ from nightscan_tasks.cli.choices import F, local_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.cli.tasking import followed
-from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger.restore_records import RestoreEnding, RestoreState
 from nightscan_tasks.restore import Decided, Targets, accept, resume, rollback
 from nightscan_tasks.restore.journal import journals
@@ -32,7 +32,8 @@ def _decision(name: str, help: str,  # noqa: A002 - as click calls it
               decide: Callable[[System, str, Targets | None], Decided]) -> click.Command:
     """A command that decides about one restore."""
 
-    def run(session: Session, run_id: str, *, local: bool, **targets: Any) -> None:
+    def run(session: Session, run_id: str | None, *, local: bool, **targets: Any) -> None:
+        run_id = run_id or _newest(session.system)
         given = {key: str(value) for key, value in targets.items() if value}
         if local:
             done: dict[str, Any] = wire.plain(decide(session.system, run_id, targets_of(**given)))
@@ -44,10 +45,19 @@ def _decision(name: str, help: str,  # noqa: A002 - as click calls it
 
     for option in (*_TARGETS, local_option):
         run = option(run)
-    run = click.argument("run_id", metavar="RUN")(run)
+    run = click.argument("run_id", metavar="[RUN]", required=False)(run)
     return json_command(name=name, short_help=help,
-                        help=f"{help[0].upper()}{help[1:]}. RUN is what the restore said at its end; "
-                             f"`nightscan restore runs` lists them.")(run)
+                        help=f"{help[0].upper()}{help[1:]}. RUN is what the restore said at its end, or the "
+                             f"newest that changed anything; `nightscan restore runs` lists them.")(run)
+
+
+def _newest(system: System) -> str:
+    """The newest restore that changed anything, or may have."""
+    states, problems = _states(system)
+    for state in states:
+        if state.outcome is None or state.outcome.ending is not RestoreEnding.FAILED:
+            return state.run.run_id
+    raise NotFound("\n".join(["there is no restore that changed anything", *problems]))
 
 
 def _lines(done: dict[str, Any]) -> Iterator[str]:

@@ -23,10 +23,11 @@ def restored_lines(done: dict[str, Any]) -> Iterator[str]:
             yield from fold(f"{each['component']}: {note}", indent="  ")
     for note in done["notes"]:
         yield from fold(note, indent="  ")
-    yield "  Each was compared with what was saved, before it replaced what was there."
-    yield ""
-    yield f"The old state back:    nightscan restore rollback {done['run_id']}"
-    yield f"The old state let go:  nightscan restore accept {done['run_id']}"
+    yield "  Each was compared with what was saved, before it took its place."
+    if any(each["before"] for each in done["components"]):
+        yield ""
+        yield f"The old state back:    nightscan restore rollback {done['run_id']}"
+        yield f"The old state let go:  nightscan restore accept {done['run_id']}"
 
 
 def timing_table(components: list[dict[str, Any]]) -> list[str]:

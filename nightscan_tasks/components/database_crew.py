@@ -84,7 +84,9 @@ class Crew:
                 if free and ready:
                     waiting.remove(ready[0])
                     connection = free.pop()
-                    running[pool.submit(_patiently, connection, ready[0].statement)] = connection, ready[0]
+                    alone = not running and len(ready) == 1
+                    running[pool.submit(_patiently, connection, ready[0].statement, alone=alone)] = (
+                        connection, ready[0])
                     continue
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
                     free.append(running.pop(done)[0])
@@ -164,8 +166,12 @@ def _copy(connection: Connection, blocks: _Blocks) -> None:
         raise
 
 
-def _patiently(connection: Connection, statement: bytes) -> None:
-    """Run a statement, again where the server ended it because two waited for each other."""
+def _patiently(connection: Connection, statement: bytes, *, alone: bool) -> None:
+    """Run a statement, again where the server ended it because two waited for each other.
+
+    One that is `alone` may take workers of the server's; beside another they would only crowd each other.
+    """
+    run_statement(connection, b"SET max_parallel_maintenance_workers TO " + (b"DEFAULT" if alone else b"0"))
     for tries_left in reversed(range(_TRIES)):
         try:
             return run_statement(connection, statement)

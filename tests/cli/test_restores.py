@@ -62,7 +62,7 @@ def test_a_restore_ends_with_the_table_and_can_be_taken_back(here: Here, saved: 
     assert back.exit_code == 0, back.output
     assert "the old state is live again" in said(back)
     assert upload.read_bytes() == b"spoilt"
-    gone = here("restore", "accept", run_id, "--local", "--json")
+    gone = here("restore", "accept", "--local", "--json")  # the newest
     assert len(json.loads(gone.stdout)["removed"]) == 1
     assert "rolled back" in here("restore", "runs").stdout
 

@@ -14,7 +14,8 @@ from nightscan_tasks import backup
 from nightscan_tasks.backup import Request
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.model import Days, Plan, Tier
-from nightscan_tasks.restore import Choice, Request, restore
+from nightscan_tasks.restore import Choice, restore
+from nightscan_tasks.restore import Request as Restoring
 from nightscan_tasks.system import System
 
 PLAN = Plan(Tier.DAILY, ("user_data",), Days(7))
@@ -50,5 +51,5 @@ def test_what_happens_between_two_archives_of_a_set_does_not_spoil_it(
     outcome = backup.settle(system, run.run_id)
     assert outcome is not None
     assert outcome.ending == Ending.GOOD
-    restore(system, Request(Choice(), ("user_data",)))
+    restore(system, Restoring(Choice(), ("user_data",)))
     assert (site.root / "uploads" / "a.wav").read_bytes() == b"a" * 5000

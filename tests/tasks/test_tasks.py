@@ -21,6 +21,8 @@ QUEUE_OF = {
     "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY,
     "restore_full": RESTORE, "restore_database": RESTORE, "restore_redis": RESTORE,
     "restore_user_data": RESTORE, "restore_system_config": RESTORE, "restore_source_code": RESTORE,
+    "restore_rollback": RESTORE, "restore_accept": RESTORE, "restore_resume": RESTORE,
+    "drill": RESTORE, "health_check": RESTORE, "reconcile_user_data": RESTORE, "validate_user_data": RESTORE,
 }
 
 

@@ -74,6 +74,7 @@ class Play:
         """Everything back, from the offsite copy; code and configuration into a folder beside."""
         self.title("Everything back, from the offsite copy")
         self.command("restore", "full", "--tier", "daily", "--from", "offsite")
+        self.command("restore", "accept")  # what is kept of the disaster
         for component in ("system_config", "source_code"):
             self.command("restore", component, "--from", "offsite", "--target-root", str(beside))
 
