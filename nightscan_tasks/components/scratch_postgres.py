@@ -11,7 +11,6 @@ import secrets
 import select
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pydantic import SecretStr
 from nightscan_tasks import programs
 from nightscan_tasks.components.postgres import connect
 from nightscan_tasks.components.postgres_server import SUPERUSER, as_unprivileged, give, make_cluster
+from nightscan_tasks.components.private_folder import private_folder
 from nightscan_tasks.errors import ProcessFailed, RestoreRefused, SourceRefused, SourceUnavailable
 from nightscan_tasks.process import Program
 from nightscan_tasks.programs import ProgramMissing, Tool
@@ -109,12 +109,9 @@ def _choose(major: int) -> Tool:
 
 @contextmanager
 def _folder(parent: Path | None, prefix: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
+    with private_folder(parent, prefix) as folder:
         give(folder)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

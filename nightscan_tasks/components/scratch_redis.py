@@ -6,13 +6,9 @@ replication, with us as its master: so there is no plain copy of the dump in any
 
 from __future__ import annotations
 
-import os
 import secrets
 import select
-import shutil
 import socket
-import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,12 +18,12 @@ from pydantic import SecretStr
 from redis import exceptions
 
 from nightscan_tasks import programs
+from nightscan_tasks.components.private_folder import private_folder
 from nightscan_tasks.components.redis_server import Client, Flavour, connect, connected
 from nightscan_tasks.errors import ProcessFailed, RestoreRefused
 from nightscan_tasks.model import Buffer
 from nightscan_tasks.process import Program
 
-_PREFIX = "nightscan-redis-"
 _START_SECONDS = 20
 _LOAD_SECONDS = 600
 _POLL_SECONDS = 0.02
@@ -202,10 +198,8 @@ def scratch_server(version: int, *, live: Flavour, temp_dir: Path) -> Iterator[S
 def started(tool: programs.Tool, flavour: Flavour, *, temp_dir: Path) -> Iterator[Scratch]:
     """That server, empty, on a socket in a private folder. Leaving it removes all of it."""
     # The path of a socket has little room; apart from it the folder holds a log.
-    parent = temp_dir if len(str(temp_dir)) <= _LONGEST_PARENT else Path(tempfile.gettempdir())
-    _sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
+    parent = temp_dir if len(str(temp_dir)) <= _LONGEST_PARENT else None
+    with private_folder(parent, "nightscan-redis-") as folder:
         token = secrets.token_hex(16)
         path = folder / "socket"
         with Program([str(tool.path), "-"], stdin=True, cwd=folder) as program:
@@ -215,23 +209,6 @@ def started(tool: programs.Tool, flavour: Flavour, *, temp_dir: Path) -> Iterato
             scratch = Scratch(SecretStr(f"unix://{path}"), tool, flavour, folder, token)
             _wait(program, scratch)
             yield scratch
-    finally:
-        shutil.rmtree(folder)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what a killed process left: its server ended with it, its folder did not.
-
-    A server that listens is alive; one that was just started may not listen yet.
-    """
-    for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            facts = folder.lstat()
-            if facts.st_uid == os.geteuid() and facts.st_mtime < time.time() - _START_SECONDS:
-                try:
-                    probe.connect(str(folder / "socket"))
-                except ConnectionRefusedError:
-                    shutil.rmtree(folder)
 
 
 def choose_scratch(version: int, live: Flavour) -> tuple[programs.Tool, Flavour]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from nightscan_tasks.components.private_folder import private_folder
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Manifest
 from nightscan_tasks.restore.request import full_target
@@ -62,12 +62,9 @@ def _folder(parent: Path, manifest: Manifest) -> Iterator[Path]:
     if free < needed:
         raise RestoreRefused(f"{parent} has {size(free)} free, and a drill with {manifest.set_id} needs "
                              f"{size(needed)}: let NIGHTSCAN_TEMP_DIR name a larger disk")
-    folder = Path(tempfile.mkdtemp(prefix="nightscan-drill-", dir=parent))
-    folder.chmod(0o711)  # PostgreSQL runs as a user of its own where we are root
-    try:
+    with private_folder(parent, "nightscan-drill-") as folder:
+        folder.chmod(0o711)  # PostgreSQL runs as a user of its own where we are root
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _database(stack: ExitStack, system: System, manifest: Manifest, notes: list[str],
