@@ -29,25 +29,26 @@ _BY_HAND = "gunzip | psql"
 def database(site: World) -> Table:
     """`gunzip | psql`, with `gpg` before it as in the guide, and the restorer, checks included."""
     clear, secret = _saved(site, ""), _saved(site, "backup@nightscan.com")
+    counted = _saved(site, "backup@nightscan.com", NIGHTSCAN_CONTENT_HASH="false")
     psql = f'{find("psql", at_least=(18,)).path} -q -X -v ON_ERROR_STOP=1 "{site.dsn(_SCRATCH)}" >/dev/null'
     gpg = 'gpg --homedir "$NIGHTSCAN_GPG_HOME" --batch --quiet --decrypt'
     env, folder = site.environ(), site.folder
     _gzip(site)
     results = contest({
-        _BY_HAND: _fresh(site, shell(f"gunzip --stdout bench.sql.gz | {psql}", env=env, cwd=folder)),
-        "gpg | gunzip | psql (the guide)": _fresh(
-            site, shell(f"{gpg} {_file(secret)} | gunzip --stdout | {psql}", env=env, cwd=folder)),
-        "the restorer, not encrypted": _fresh(site, _restoring(site, clear)),
-        "the restorer, encrypted": _fresh(site, _restoring(site, secret)),
-        "the restorer, encrypted, one connection": _fresh(site, _restoring(site, secret, jobs=1)),
-    })
+        _BY_HAND: shell(f"gunzip --stdout bench.sql.gz | {psql}", env=env, cwd=folder),
+        "gpg | gunzip | psql (the guide)": shell(f"{gpg} {_file(secret)} | gunzip --stdout | {psql}", env=env,
+                                                 cwd=folder),
+        "the restorer, not encrypted": _restoring(site, clear),
+        "the restorer, encrypted": _restoring(site, secret),
+        "the restorer, encrypted, rows only counted": _restoring(site, counted),
+    }, prepare=lambda: _empty(site))
     plain_bytes = sum(artifact.plain_bytes for artifact in clear.artifacts)
     return _table(f"database put back, {size(plain_bytes)} of SQL", results, plain_bytes)
 
 
-def _saved(site: World, recipient: str) -> SetSource:
+def _saved(site: World, recipient: str, **more: str) -> SetSource:
     """The database as a set has it."""
-    made = system(site, NIGHTSCAN_GPG_RECIPIENT=recipient)
+    made = system(site, NIGHTSCAN_GPG_RECIPIENT=recipient, **more)
     run = backup.open_run(made, Request(Plan(Tier.MANUAL, ("database",), FOREVER))).run
     backup.start(made, run)
     for part in run.parts:
@@ -57,9 +58,9 @@ def _saved(site: World, recipient: str) -> SetSource:
     return SetSource(made, catalog, catalog.get(run.set_id), "database")
 
 
-def _restoring(site: World, source: SetSource, *, jobs: int = 2) -> Callable[[], None]:
+def _restoring(site: World, source: SetSource) -> Callable[[], None]:
     """A way: all of a restore, from looking to letting the old state go."""
-    restorer = DatabaseRestorer(SecretStr(site.dsn(_SCRATCH)), "bench", jobs=jobs)
+    restorer = DatabaseRestorer(SecretStr(site.dsn(_SCRATCH)), "bench")
 
     def run() -> None:
         assert not restorer.examine(source).problems
@@ -82,17 +83,12 @@ def _gzip(site: World) -> None:
     shell(f"{dump} | gzip >bench.sql.gz", env=site.environ(), cwd=site.folder)()
 
 
-def _fresh(site: World, way: Callable[[], None]) -> Callable[[], None]:
-    """The same way, into an empty database."""
-
-    def run() -> None:
-        with _admin(site) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
-                sql.Identifier(_SCRATCH)))
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_SCRATCH)))
-        way()
-
-    return run
+def _empty(site: World) -> None:
+    """An empty database to restore into."""
+    with _admin(site) as connection:
+        name = sql.Identifier(_SCRATCH)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,6 +20,9 @@ from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import FOREVER, Plan, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System, utc_now
+from nightscan_tasks.world.postgres import DATABASE, ROLE
+from nightscan_tasks.world.sample.database import write_database
+from nightscan_tasks.world.sample.plan import plan_sample
 from nightscan_tasks.world.world import World
 
 
@@ -47,6 +51,20 @@ def add_scores(site: World, windows: int) -> None:
                 random() AS background
             FROM generate_series(1, %s) AS i""", (windows,))
         connection.execute("VACUUM ANALYZE window_score")
+
+
+def fill_database(site: World, sql_bytes: int) -> None:
+    """Put a database of the sample's own kind, of about so much SQL, in the place of the site's.
+
+    It has keys, foreign keys and indexes, which is much of what a restore has to make.
+    """
+    plan = replace(plan_sample(20_000_000, seed=1, now=utc_now()), database_bytes=sql_bytes)
+    with psycopg.connect(site.superuser_dsn(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE} TEMPLATE template0")
+    write_database(site.dsn(), plan)
+    with psycopg.connect(site.dsn(), autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
 
 
 def system(site: World, **more: str) -> System:
