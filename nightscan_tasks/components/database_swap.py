@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_exchange import Rename, exchange, kept_name
-from nightscan_tasks.components.database_marks import Mark, Traces, databases, traces, write_mark
+from nightscan_tasks.components.database_marks import (
+    Database,
+    Mark,
+    Traces,
+    databases,
+    traces,
+    write_mark,
+)
 from nightscan_tasks.components.postgres import Connection, explained, where
 from nightscan_tasks.components.restorer import Position, Swapped
 from nightscan_tasks.components.staged_database import drop, maintenance, reserved, staged_name, target_name
@@ -66,7 +73,7 @@ class DatabaseSwap:
             if found.staged.mark.restored_by != self.run_id:
                 raise RestoreRefused(f"{self.staged} was not filled to its end; nothing was changed: "
                                      f"stage it again")
-            return self._swap(connection, found)
+            return self._swap(connection, found, found.staged)
 
     def undo(self) -> None:
         """As `Restorer.undo`. `RestoreRefused` where the old state, or its place, is not what was left."""
@@ -103,9 +110,8 @@ class DatabaseSwap:
         raise RestoreRefused(f"nothing of run {self.run_id} is staged for {where(self.dsn)}" + (
             ": it was undone" if position is Position.UNDONE else "") + "; nothing was changed")
 
-    def _swap(self, connection: Connection, found: Traces) -> Swapped:
-        live, staged = found.live, found.staged
-        assert staged is not None  # noqa: S101 - for mypy: `swap` asked
+    def _swap(self, connection: Connection, found: Traces, staged: Database) -> Swapped:
+        live = found.live
         mark = replace(staged.mark, before="")
         renames = [Rename(staged, self.target, mark)]
         if live is not None:
