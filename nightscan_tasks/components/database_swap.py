@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components.database_exchange import Rename, exchange, kept_name
 from nightscan_tasks.components.database_marks import (
-    Database,
     Mark,
+    Marked,
     Traces,
     databases,
     traces,
@@ -110,7 +110,7 @@ class DatabaseSwap:
         raise RestoreRefused(f"nothing of run {self.run_id} is staged for {where(self.dsn)}" + (
             ": it was undone" if position is Position.UNDONE else "") + "; nothing was changed")
 
-    def _swap(self, connection: Connection, found: Traces, staged: Database) -> Swapped:
+    def _swap(self, connection: Connection, found: Traces, staged: Marked) -> Swapped:
         live = found.live
         mark = replace(staged.mark, before="")
         renames = [Rename(staged, self.target, mark)]
