@@ -17,17 +17,18 @@ _END_OF_ROWS = b"\\.\n"
 _MOST_STATEMENT_BYTES = 1 << 25
 
 _QUOTED = rb"""
-    '[^']*+' | "[^"]*+" | [eE]'(?:[^'\\]|\\.|'')*+'
+    '[^']*+' | "[^"]*+" | [eE]'(?:[^'\\]|\\(?s:.)|'')*'(?!')
   | \$(?P<tag>(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*+)?)\$(?s:.*?)\$(?P=tag)\$
   | --[^\n]*+\n | /\*(?s:.*?)\*/
 """
 _WORD = rb"[A-Za-z_\x80-\xff][\w$\x80-\xff]*+"
-# Up to the first semicolon that is not quoted; and what is before a statement.
-_STATEMENT = re.compile(rb"(?x) (?: (?>" + _QUOTED + rb" | " + _WORD + rb"""
-    | \$\d++ | [^;'"$\-/A-Za-z_\x80-\xff]++ | -(?!-) | /(?!\*) ) )*+ ;""")
+# Piece by piece, in a loop of ours: Python before 3.11.5 loses its place in a group that is repeated
+# possessively, when the text ends amid one of its alternatives.
+_PIECE = re.compile(rb"(?x) (?P<end>;) |" + _QUOTED + rb" | " + _WORD + rb"""
+    | \$\d++ | [^;'"$\-/A-Za-z_\x80-\xff]++ | -(?!-) | /(?!\*) """)
 _QUOTED_OR_WORD = re.compile(
     rb"(?xi) (?P<quoted>" + _QUOTED + rb") | (?P<opening>BEGIN\s++ATOMIC\b | \() | " + _WORD + rb" | \)")
-_NOISE = re.compile(rb"(?: \s++ | --[^\n]*+\n | \\(?:un)?restrict[^\n]*+\n )*+", re.VERBOSE)
+_NOISE = re.compile(rb"\s++ | --[^\n]*+\n | \\(?:un)?restrict[^\n]*+\n", re.VERBOSE)
 _COMPOUND = re.compile(rb"CREATE (?:OR REPLACE )?(?:RULE|FUNCTION|PROCEDURE)\b")
 
 
@@ -75,9 +76,7 @@ class _Reader:
     def skip_noise(self) -> bool:
         """Go to the next statement; whether there is one."""
         while True:
-            match = _NOISE.match(self._text)
-            if match:
-                del self._text[:match.end()]
+            del self._text[:_end_of_noise(self._text)]
             # A line may have been cut, so that its end looks like a statement.
             if (self._text and b"\n" in self._text and not self._text.startswith(b"-")) or self._ended:
                 break
@@ -90,13 +89,13 @@ class _Reader:
         """The next statement, with its semicolon."""
         end, wanted = 0, 1
         while True:
-            match = _STATEMENT.match(self._text, end)
-            if match and _complete(bytes(self._text[:match.end()])):
-                statement = bytes(self._text[:match.end()])
-                del self._text[:match.end()]
+            semicolon = _end_of_statement(self._text, end)
+            if semicolon and _complete(bytes(self._text[:semicolon])):
+                statement = bytes(self._text[:semicolon])
+                del self._text[:semicolon]
                 return statement
-            if match:
-                end = match.end()
+            if semicolon:
+                end = semicolon
                 continue
             if self._ended or len(self._text) > _MOST_STATEMENT_BYTES:
                 raise NotUnderstood(f"no end of {bytes(self._text[:80])!r}")
@@ -144,6 +143,24 @@ class _Reader:
                 self._ended = True
                 return
             self._text += chunk
+
+
+def _end_of_noise(text: bytearray) -> int:
+    """Behind what is before a statement."""
+    end = 0
+    while match := _NOISE.match(text, end):
+        end = match.end()
+    return end
+
+
+def _end_of_statement(text: bytearray, start: int) -> int:
+    """Behind the first semicolon from `start` on that is not quoted; 0 where there is none yet."""
+    end = start
+    while match := _PIECE.match(text, end):
+        end = match.end()
+        if match["end"]:
+            return end
+    return 0
 
 
 def _complete(statement: bytes) -> bool:

@@ -139,8 +139,9 @@ def room_problem(client: Client, url: SecretStr, needed_bytes: int) -> str:
 def shortage_problem(shortage: Shortage, url: SecretStr) -> str:
     """There are too few free databases."""
     return (f"{server_at(url)} has {shortage.databases} databases, {shortage.free} of them free, and the "
-            f"restore needs {shortage.needed} free ones: raise its setting `databases` to at least "
-            f"{shortage.databases + shortage.needed - shortage.free} and restart it")
+            f"restore needs {shortage.needed} free ones: let go of what earlier restores keep there "
+            f"(`nightscan restore runs`, `nightscan restore accept`), or raise its setting `databases` to at "
+            f"least {shortage.databases + shortage.needed - shortage.free} and restart it")
 
 
 def told(databases: Mapping[int, int], url: SecretStr) -> str:
