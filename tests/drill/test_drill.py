@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from nightscan_tasks.drill import drill, prove_key
 from nightscan_tasks.model import Tier
+from nightscan_tasks.system import System, utc_now
 
 
 def test_a_drill_restores_compares_measures_and_leaves_nothing_behind(site: Any) -> None:
@@ -57,11 +59,16 @@ def test_a_drill_fails_when_a_set_is_damaged(site: Any) -> None:
 
 
 def test_a_drill_fails_when_an_objective_is_missed(site: Any) -> None:
-    site.write("models/large.bin", bytes(30_000_000))
+    site.sql("CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+             "$$BEGIN PERFORM pg_sleep(1.5); RETURN $1; END$$",
+             "CREATE TABLE slowly AS SELECT 1 AS id", "CREATE INDEX ON slowly (slow(id))")
     site.save()
-    failed = drill(site.with_settings(NIGHTSCAN_OBJECTIVE_LOSS_SECONDS="1",
-                                      NIGHTSCAN_OBJECTIVE_REDIS_SECONDS="1"))
+    later = System(site.with_settings(NIGHTSCAN_OBJECTIVE_DATABASE_SECONDS="1").settings,
+                   clock=lambda: utc_now() + timedelta(hours=30))
+    failed = drill(later)
     assert any("would be lost" in problem for problem in failed.problems)
+    assert any(problem.startswith("database took") for problem in failed.problems)
+    assert not next(each for each in failed.components if each.component == "database").met
 
 
 def test_a_drill_fails_when_rows_name_files_that_the_set_has_not(site: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_files_that_fit_come_back_and_others_stay(saved: Any) -> None:
     assert not (saved.root / "models/birds.pt").exists()
     rollback(saved.system, done.run_id)
     assert (saved.root / "uploads/2026/3.wav").read_bytes() == b"spoilt"
+
+
+def test_files_that_fit_go_into_another_folder(saved: Any, tmp_path: Path) -> None:
+    restore(saved.system, wanted("user_data", paths=["models"], target_root=str(tmp_path / "look")))
+    found = [path.relative_to(tmp_path / "look") for path in (tmp_path / "look").rglob("*") if path.is_file()]
+    assert list(map(str, found)) == ["user_data/models/birds.pt"]
+    assert not (saved.root / "models/birds.pt").exists()
 
 
 def test_a_part_that_matches_nothing_is_refused_with_what_is_near(saved: Any) -> None:

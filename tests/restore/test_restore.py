@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from nightscan_tasks.errors import RestoreRefused
@@ -76,3 +78,25 @@ def test_damage_is_refused_before_anything_changes_and_the_whole_copy_is_named(s
     assert saved.state() == states[0]
 
 
+
+
+def test_what_cannot_be_read_is_not_saved_first_and_that_is_said(saved: Any, states: States,
+                                                                 postgres_server: Any) -> None:
+    name = urlsplit(saved.environ["NIGHTSCAN_DATABASE_URI"]).path[1:]
+    with psycopg.connect(postgres_server.superuser_dsn(), autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    done = restore(saved.system, wanted())
+    assert saved.state() == states[0]
+    assert any("could not be saved first: database" in note for note in done.notes)
+    (safety,) = saved.system.catalog().sets(Tier.PRE_RESTORE)
+    assert not safety.complete
+    assert set(safety.components) == {"redis", "user_data"}
+
+
+def test_what_could_be_saved_first_and_is_not_waits_for_a_decision(saved: Any, states: States) -> None:
+    system = saved.with_settings(NIGHTSCAN_GPG_RECIPIENT="nobody@nightscan.com")
+    with pytest.raises(RestoreRefused, match="--no-safety"):
+        restore(system, wanted())
+    assert saved.state() == states[1]
+    restore(system, wanted(safety=False))
+    assert saved.state() == states[0]
