@@ -16,6 +16,7 @@ from nightscan_tasks.wording import size
 from nightscan_tasks.world.world import World
 
 FILES_BYTES = 2_000_000_000  # of which more than 1 GB is user data
+RESTORED_BYTES = 2_600_000_000  # 1.6 to 1.7 GB of user data in some 20,000 files
 SCORES = 5_200_000  # about 630 MB of SQL
 SQL_BYTES = 650_000_000  # what makes 638 MB of a dump
 MEMORY_BYTES = (100_000_000, 2_000_000_000)
@@ -109,7 +110,7 @@ def main() -> None:
         with world(20_000_000, celery=False) as site:
             fill_database(site, SQL_BYTES)
             console.print(restoring.database(site))
-        with world(FILES_BYTES, celery=False) as site:
+        with world(RESTORED_BYTES, celery=False) as site:
             console.print(restoring_files.files(site))
     if "memory" in asked:
         console.print(memory())
