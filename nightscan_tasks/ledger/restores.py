@@ -71,8 +71,7 @@ class Restores:
             run_id = entry.key.rpartition("/")[2]
             try:
                 state = self.state(run_id)
-            except NotFound:  # killed before it was opened: it had changed nothing
-                self.store.delete(entry.key)
+            except NotFound:  # being opened at this moment, or killed then: it has changed nothing
                 continue
             if state.outcome is None:
                 found.append(state)
