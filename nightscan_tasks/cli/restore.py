@@ -165,7 +165,10 @@ def _there(session: Session, what: str, which: dict[str, Any], *, dry_run: bool)
                                "leave it out and put it into the password file of the worker's user")
     sent = broker.send(session.system.settings, f"nightscan.restore_{what}", broker.RESTORE,
                        **which, **({"dry_run": True} if dry_run else {}))
-    done: dict[str, Any] = followed(session, sent, f"restore {what}")
+    try:
+        done: dict[str, Any] = followed(session, sent, f"restore {what}")
+    except broker.TaskFailed as exc:  # as when its worker was killed: it may have changed something, or not
+        raise broker.TaskFailed(f"{exc}\nwhat became of it: nightscan restore runs") from exc
     return done
 
 
