@@ -105,7 +105,7 @@ def _listed(states: list[RestoreState], system: System) -> Iterator[str]:
 def standing(state: RestoreState) -> str:
     """How a restore stands, in a few words."""
     if state.outcome is None:
-        return f"under way, or CUT OFF: `nightscan restore resume {state.run.run_id}` finishes it then"
+        return "under way, or CUT OFF: then `nightscan restore resume`"
     if state.outcome.ending is not RestoreEnding.RESTORED:
         return state.outcome.ending.value.replace("_", " ")
     if state.undone:
