@@ -13,8 +13,7 @@ from pydantic import SecretStr
 from nightscan_tasks.components.private_folder import private_folder
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Manifest
-from nightscan_tasks.restore.request import full_target
-from nightscan_tasks.settings import Settings, without_secret
+from nightscan_tasks.restore.identity import same_database, same_redis
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import size
 
@@ -69,45 +68,30 @@ def _folder(parent: Path, manifest: Manifest) -> Iterator[Path]:
 
 def _database(stack: ExitStack, system: System, manifest: Manifest, notes: list[str],
               folder: Path) -> SecretStr:
-    if not manifest.of("database"):
-        return system.settings.database_uri
     from nightscan_tasks.components.scratch_postgres import scratch_postgres
 
     given = system.settings.drill_database_uri
     if given.get_secret_value():
-        _refuse_live(system.settings)
+        if same_database(given, system.settings.dsn):
+            raise RestoreRefused("NIGHTSCAN_DRILL_DATABASE_URI is the application's own database: name "
+                                 "another")
         return given
     saved = manifest.components["database"].versions.get("postgresql", "0")
     server = stack.enter_context(scratch_postgres(int(saved.split(".")[0]), temp_dir=folder))
-    if server.note:
-        notes.append(server.note)
+    notes += [server.note] if server.note else []
     return server.uri(_DATABASE)
 
 
 def _redis(stack: ExitStack, system: System, manifest: Manifest, notes: list[str], folder: Path) -> SecretStr:
-    if not manifest.of("redis"):
-        return system.settings.redis_url
     from nightscan_tasks.components.redis_scratch_target import scratch_target
 
     given = system.settings.drill_redis_url
     if given.get_secret_value():
-        _refuse_live(system.settings)
+        if same_redis(given, system.settings.redis):
+            raise RestoreRefused("NIGHTSCAN_DRILL_REDIS_URL is the application's own Redis: name another "
+                                 "server")
         return given
     saved = manifest.components["redis"].versions.get("redis", "")
     server = stack.enter_context(scratch_target(saved, temp_dir=folder))
-    if server.note:
-        notes.append(server.note)
+    notes += [server.note] if server.note else []
     return server.url
-
-
-def _refuse_live(settings: Settings) -> None:
-    """A drill must not be a restore of what is live."""
-    ours = full_target(settings.dsn, settings)
-    if ours is not None and _same(settings.drill_database_uri, ours):
-        raise RestoreRefused("NIGHTSCAN_DRILL_DATABASE_URI is the application's own database: name another")
-    if _same(settings.drill_redis_url, settings.redis):
-        raise RestoreRefused("NIGHTSCAN_DRILL_REDIS_URL is the application's own Redis: name another server")
-
-
-def _same(one: SecretStr, other: SecretStr) -> bool:
-    return without_secret(one.get_secret_value()) == without_secret(other.get_secret_value())

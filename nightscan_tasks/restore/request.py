@@ -15,6 +15,7 @@ from nightscan_tasks.errors import RestoreRefused, SettingsError
 from nightscan_tasks.ledger.restore_records import Part, Place
 from nightscan_tasks.model import COMPONENTS, Plan
 from nightscan_tasks.restore.choosing import Choice
+from nightscan_tasks.restore.identity import same_database, same_redis
 from nightscan_tasks.settings import Settings, without_secret
 from nightscan_tasks.system import server_of
 
@@ -147,11 +148,22 @@ def targets_of(place: Place, settings: Settings) -> Targets:
 
 
 def with_targets(request: Request, settings: Settings) -> Request:
-    """The request with its targets completed. `RestoreRefused` for the Redis that is the broker."""
+    """The request with its targets completed. `RestoreRefused` for the broker, and for what is live."""
     redis = request.targets.redis
     for name, url in (("broker", settings.broker_url), ("result store", settings.results)):
         if redis is not None and server_of(redis) and server_of(redis) == server_of(url):
             raise RestoreRefused(f"{_redis_place(redis)} is the {name} of this program: a restore into it "
                                  f"would lose what is queued there; name another with --target-redis")
     targets = replace(request.targets, database=full_target(request.targets.database, settings))
+    _refuse_live(targets, settings)
     return replace(request, targets=targets)
+
+
+def _refuse_live(targets: Targets, settings: Settings) -> None:
+    """What goes elsewhere has no safety set and stops no application: so it must not be the live one."""
+    if targets.database is not None and same_database(targets.database, settings.dsn):
+        raise RestoreRefused("the target is the application's own database: leave --target-db out to "
+                             "replace it")
+    if targets.redis is not None and same_redis(targets.redis, settings.redis):
+        raise RestoreRefused("the target is the application's own Redis: leave --target-redis out to "
+                             "replace what it holds")

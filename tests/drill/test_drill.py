@@ -88,9 +88,11 @@ def test_a_drill_of_a_tier_takes_the_newest_of_it(site: Any) -> None:
 def test_the_applications_own_servers_are_no_place_for_a_drill(site: Any) -> None:
     site.save()
     before = site.state()
-    failed = drill(site.with_settings(NIGHTSCAN_DRILL_DATABASE_URI=site.environ["NIGHTSCAN_DATABASE_URI"]))
+    spelled = site.environ["NIGHTSCAN_DATABASE_URI"].replace("127.0.0.1", "localhost")
+    failed = drill(site.with_settings(NIGHTSCAN_DRILL_DATABASE_URI=spelled))
     assert "the application's own database" in failed.problems[0]
-    failed = drill(site.with_settings(NIGHTSCAN_DRILL_REDIS_URL=site.environ["REDIS_URL"]))
+    spelled = site.environ["REDIS_URL"].replace("127.0.0.1", "localhost")
+    failed = drill(site.with_settings(NIGHTSCAN_DRILL_REDIS_URL=spelled))
     assert "the application's own Redis" in failed.problems[0]
     assert site.state() == before
 

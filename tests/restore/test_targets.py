@@ -95,3 +95,13 @@ def test_configuration_and_code_go_live_where_they_were(saved: Any) -> None:
     assert (saved.root / "uploads/2026/3.wav").read_bytes() == b"spoilt"  # user data is not code
     rollback(saved.system, done.run_id)
     assert app.read_text() == "spoilt"
+
+
+@pytest.mark.parametrize(("what", "name", "target"), [
+    ("database", "NIGHTSCAN_DATABASE_URI", "target_db"), ("redis", "REDIS_URL", "target_redis")])
+def test_what_is_live_is_no_target_however_it_is_spelled(saved: Any, states: States, what: str, name: str,
+                                                         target: str) -> None:
+    spelled = saved.environ[name].replace("127.0.0.1", "localhost")
+    with pytest.raises(RestoreRefused, match="the application's own"):
+        restore(saved.system, wanted(what, **{target: spelled}))
+    assert saved.state() == states[1]
