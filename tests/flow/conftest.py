@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nightscan_tasks import backup
+from nightscan_tasks.backup import Request
+from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import Days, Plan, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
@@ -74,3 +77,15 @@ def system(site: Site) -> System:
 @pytest.fixture
 def no_sleep() -> Callable[[float], None]:
     return lambda _seconds: None
+
+
+@pytest.fixture
+def opened() -> Callable[[System, Plan], Run]:
+    """Open a run of a plan, and start it."""
+
+    def begin(system: System, plan: Plan) -> Run:
+        run = backup.open_run(system, Request(plan)).run
+        backup.start(system, run)
+        return run
+
+    return begin

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nightscan_tasks import backup, rotation
+from nightscan_tasks import backup
 from nightscan_tasks.backup import Request
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import Busy, LeaseLost, NightscanError, NotFound
@@ -21,7 +21,6 @@ from nightscan_tasks.replication import missing, replicate_set
 from nightscan_tasks.restore import Choice, choose
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import verify_set
-from nightscan_tasks.workflows import RETENTION
 
 FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
 WEEKLY = Plan(Tier.WEEKLY, ("system_config",), Days(28))
@@ -304,116 +303,3 @@ def test_no_files_at_all_are_a_good_backup(site: Any) -> None:
     (Path(site.environ["NIGHTSCAN_ETC"]) / "crontab").unlink()
     outcome = backup.run_local(site.system(), Request(FILES))
     assert outcome.ending == Ending.GOOD
-
-
-class TestTending:
-    """What is left over is found in the ledger alone."""
-
-    def test_work_whose_worker_died_is_sent_again(self, system: System, site: Any) -> None:
-        run = opened(system, WEEKLY)
-        system.leases.acquire(f"{run.run_id}/system_config", "a worker that is killed now")
-        assert backup.tend(system) == []
-        site.clock.forward(seconds=system.settings.lease_seconds + 1)
-        (todo,) = backup.tend(system)
-        assert todo.work == ("system_config",)
-
-    def test_work_that_nobody_ever_took_is_sent_again_but_not_at_once(
-            self, system: System, site: Any) -> None:
-        run = opened(system, WEEKLY)
-        assert backup.tend(system) == []
-        site.clock.forward(seconds=system.settings.lease_seconds + 1)
-        assert backup.tend(system)[0].work == ("system_config",)
-        assert backup.tend(system) == []  # it was just sent
-        site.clock.forward(seconds=5 * system.settings.lease_seconds + 1)
-        assert backup.tend(system)[0].work == ("system_config",)
-        assert run.run_id
-
-    def test_work_that_kills_every_worker_is_given_up(self, system: System, site: Any) -> None:
-        run = opened(system, WEEKLY)
-        for _ in range(20):
-            site.clock.forward(seconds=6 * system.settings.lease_seconds)
-            todos = backup.tend(system)
-            if todos and todos[0].settle:
-                break
-        outcome = backup.settle(system, run.run_id)
-        assert outcome is not None
-        assert outcome.ending == Ending.FAILED
-        assert "vanished" in outcome.failures[0].message
-
-    def test_a_run_past_its_deadline_is_settled_as_it_is(self, system: System, site: Any) -> None:
-        run = opened(system)
-        backup.dump(system, run.run_id, "system_config")
-        site.clock.forward(seconds=system.settings.deadline_seconds + 1)
-        (todo,) = backup.tend(system)
-        assert todo.settle
-        assert todo.final
-        outcome = backup.settle(system, run.run_id, final=True)
-        assert outcome is not None
-        assert outcome.ending == Ending.INCOMPLETE
-
-    def test_a_live_run_is_left_alone_and_its_lease_kept(self, system: System, site: Any) -> None:
-        run = opened(system, WEEKLY)
-        held = system.leases.acquire(f"{run.run_id}/system_config", "busy worker")
-        for _ in range(10):
-            site.clock.forward(seconds=100)
-            system.leases.renew(held)
-            assert backup.tend(system) == []
-        with pytest.raises(Busy):
-            system.leases.acquire("backup", "weekly")
-
-
-class TestRotating:
-    """Removing, done."""
-
-    def taken(self, site: Any, days: int) -> list[str]:
-        sets = []
-        for _ in range(days):
-            sets.append(str(backup.run_local(site.system(), Request(WEEKLY_AS_DAILY)).set_id))
-            site.clock.forward(days=1)
-        site.clock.forward(days=-1)
-        return sets
-
-    def test_old_sets_go_from_every_store(self, site: Any) -> None:
-        sets = self.taken(site, 9)
-        system = site.system()
-        for store in system.stores:
-            rotation.rotate(system, store, RETENTION)
-            assert [str(each) for each in Catalog(store).ids()] == sets[:1:-1]
-        assert not list(site.primary.glob(f"{sets[0]}/*"))
-
-    def test_a_set_that_a_restore_reads_stays(self, site: Any) -> None:
-        sets = self.taken(site, 9)
-        system = site.system()
-        system.leases.acquire(f"restore/{sets[0]}", "a restore")
-        assert sets[0] in [str(each) for each in rotation.rotate(system, system.primary, RETENTION).keep]
-
-    def test_a_verification_is_of_one_place_and_not_of_whatever_has_its_name_now(self, site: Any) -> None:
-        self.taken(site, 9)
-        site.environ["NIGHTSCAN_OFFSITE"] = f"{site.primary},{site.offsite}"  # offsite is offsite2 now
-        system = site.system()
-        plan = rotation.plan(system, system.offsites[0], RETENTION)
-        assert plan.remove == ()
-        assert "not verified" in str(plan.held)
-
-    def test_a_dry_run_removes_nothing(self, site: Any) -> None:
-        sets = self.taken(site, 9)
-        system = site.system()
-        assert len(rotation.plan(system, system.primary, RETENTION).remove) == 2
-        assert len(Catalog(system.primary).ids()) == len(sets)
-
-    def test_the_rubbish_of_a_dead_run_is_swept_but_not_what_is_at_work(self, site: Any) -> None:
-        system = site.system()
-        dead = opened(system, FILES)
-        backup.dump(system, dead.run_id, "system_config")
-        site.clock.forward(days=2)
-        assert rotation.sweep(system, system.primary) == []  # still open: somebody may finish it
-        backup.settle(system, dead.run_id, final=True)
-        Catalog(system.primary).delete(dead.set_id)
-        stray = f"{dead.set_id}/database.sql.gz"
-        system.primary.put(stray, [b"left over"])
-        site.clock.forward(days=2)
-        assert rotation.sweep(system, system.primary) == [stray]
-        assert system.primary.stat(stray) is None
-
-
-WEEKLY_AS_DAILY = Plan(Tier.DAILY, ("system_config",), Days(7))
