@@ -39,6 +39,10 @@ class AlreadyExists(StoreRefused):
     """An exclusive create found that somebody else was first."""
 
 
+class Locked(StoreRefused):
+    """An object lock keeps an object until a moment that has not come; nothing was deleted."""
+
+
 class DigestMismatch(NightscanError):
     """Stored bytes are not the bytes that were written."""
 
@@ -65,6 +69,10 @@ class EncryptionFailed(NightscanError):
 
 class ManifestInvalid(NightscanError):
     """A manifest is truncated, of a newer format, or contradicts what is stored."""
+
+
+class Untrusted(NightscanError):
+    """A set is not signed, or not by a key that is trusted: nothing of it may be used."""
 
 
 class Busy(TransientError):

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-Words = Annotated[tuple[str, ...], NoDecode]
-"""A tuple that the environment writes with commas between."""
+from nightscan_tasks.model import Tier
+from nightscan_tasks.settings.kinds import (
+    Fingerprints,
+    LockMode,
+    Percent,
+    Port,
+    Positive,
+    PostgresUri,
+    RedisUrl,
+    TierDays,
+    Words,
+    Zone,
+)
 
 _GUIDE_ETC = (
     "nginx/sites-available/nightscan",
@@ -34,11 +45,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True,
                                       env_ignore_empty=True)
 
-    database_uri: SecretStr = _named(
+    database_uri: PostgresUri = _named(
         "NIGHTSCAN_DATABASE_URI", "postgresql://nightscan:secret@localhost:5432/nightscan",
         SecretStr(""), "the database as one URI; wins over the five NIGHTSCAN_DB_*")
     db_host: str = _named("NIGHTSCAN_DB_HOST", "localhost", "localhost", "the database's host")
-    db_port: int = _named("NIGHTSCAN_DB_PORT", "5432", 5432, "the database's port")
+    db_port: Port = _named("NIGHTSCAN_DB_PORT", "5432", 5432, "the database's port")
     db_user: str = _named("NIGHTSCAN_DB_USER", "nightscan", "nightscan", "the role that dumps")
     db_password: SecretStr = _named("NIGHTSCAN_DB_PASSWORD", "secret", SecretStr(""),
                                     "its password")
@@ -46,10 +57,10 @@ class Settings(BaseSettings):
     content_hash: bool = _named("NIGHTSCAN_CONTENT_HASH", "true", True,
                                 "hash each table's content in the fingerprint, not only count rows")
 
-    redis_url: SecretStr = _named("REDIS_URL", "redis://:secret@localhost:6379/0", SecretStr(""),
+    redis_url: RedisUrl = _named("REDIS_URL", "redis://:secret@localhost:6379/0", SecretStr(""),
                                   "the application's Redis as one URL; wins over REDIS_HOST …")
     redis_host: str = _named("REDIS_HOST", "localhost", "localhost", "the application's Redis")
-    redis_port: int = _named("REDIS_PORT", "6379", 6379, "its port")
+    redis_port: Port = _named("REDIS_PORT", "6379", 6379, "its port")
     redis_password: SecretStr = _named("REDIS_PASSWORD", "secret", SecretStr(""), "its password")
 
     root: Path = _named("NIGHTSCAN_ROOT", "/opt/nightscan", Path("/opt/nightscan"),
@@ -63,7 +74,7 @@ class Settings(BaseSettings):
     user_data_exclude: Words = _named("NIGHTSCAN_USER_DATA_EXCLUDE", "*.tmp,*.log.gz,cache/",
                                       ("*.tmp", "*.log.gz", "cache/"),
                                       "what user_data leaves out; a trailing / means a folder")
-    user_data_archives: int = _named("NIGHTSCAN_USER_DATA_ARCHIVES", "4", 2,
+    user_data_archives: Positive = _named("NIGHTSCAN_USER_DATA_ARCHIVES", "4", 2,
                                      "how many archives user_data is split into")
     logs_days: int = _named("NIGHTSCAN_LOGS_DAYS", "7", 7, "how many days of logs are user data")
     source_exclude: Words = _named(
@@ -102,20 +113,50 @@ class Settings(BaseSettings):
                                    "Celery's broker; never the Redis that is backed up")
     result_backend: SecretStr = _named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
                                        SecretStr(""), "Celery's results; empty: the broker")
-    timezone: str = _named("NIGHTSCAN_TIMEZONE", "Europe/Paris", "UTC",
+    timezone: Zone = _named("NIGHTSCAN_TIMEZONE", "Europe/Paris", "UTC",
                            "the time zone of the timetable")
 
-    lease_seconds: int = _named("NIGHTSCAN_LEASE_SECONDS", "120", 120,
+    lease_seconds: Positive = _named("NIGHTSCAN_LEASE_SECONDS", "120", 120,
                                 "how long a silent holder keeps its lease")
-    deadline_seconds: int = _named("NIGHTSCAN_DEADLINE_SECONDS", "21600", 6 * 3600,
+    deadline_seconds: Positive = _named("NIGHTSCAN_DEADLINE_SECONDS", "21600", 6 * 3600,
                                    "how long a run may take before it is reported as failed")
     retries: int = _named("NIGHTSCAN_RETRIES", "3", 3, "further tries after a transient error")
-    retry_seconds: int = _named("NIGHTSCAN_RETRY_SECONDS", "30", 30, "the first pause before one")
-    visibility_seconds: int = _named(
+    retry_seconds: Positive = _named("NIGHTSCAN_RETRY_SECONDS", "30", 30, "the first pause before one")
+    visibility_seconds: Positive = _named(
         "NIGHTSCAN_VISIBILITY_SECONDS", "28800", 8 * 3600,
         "when the broker hands out an unacknowledged message again; above the deadline")
 
-    restore_jobs: int = _named("NIGHTSCAN_RESTORE_JOBS", "2", 2,
+    late_seconds: Positive = _named(
+        "NIGHTSCAN_LATE_SECONDS", "3600", 3600,
+        "how late a run of the timetable may be before it counts as missed and is made up")
+
+    minimum_good: Positive = _named("NIGHTSCAN_MINIMUM_GOOD", "2", 2,
+                               "how many good sets of each tier no rotation goes below, however old they are")
+    suspicious_percent: Percent = _named(
+        "NIGHTSCAN_SUSPICIOUS_PERCENT", "50", 50,
+        "below how much of its predecessors' rows, files or bytes a set is suspicious; 0: never")
+    scrub_days: Positive = _named("NIGHTSCAN_SCRUB_DAYS", "30", 30,
+                             "within how many days every stored byte is read again")
+    scrub_bytes: int = _named(
+        "NIGHTSCAN_SCRUB_BYTES", "50000000000", 0,
+        "how many bytes a night's scrub reads in each store at most; 0: as many as the days ask for")
+    s3_lock_mode: LockMode = _named(
+        "NIGHTSCAN_S3_LOCK_MODE", "compliance", "",
+        "`governance` or `compliance`: what is uploaded to S3 cannot be deleted; empty: no object lock")
+    s3_lock_days: TierDays = _named(
+        "NIGHTSCAN_S3_LOCK_DAYS", "daily=7,weekly=28", ("daily=7", "weekly=28", "monthly=90", "pre_deploy=7"),
+        "for how many days sets of each tier are locked; a tier that is not named is not")
+
+    signing_key: str = _named("NIGHTSCAN_SIGNING_KEY", "host@nightscan.example.org", "",
+                              "the key of this host that signs manifests; empty: they are not signed")
+    signing_passphrase_file: Path | None = _named(
+        "NIGHTSCAN_SIGNING_PASSPHRASE_FILE", "/run/secrets/signing-key", None,
+        "the file with its passphrase, where there is one; empty: gpg's agent knows it")
+    trusted_signers: Fingerprints = _named(
+        "NIGHTSCAN_TRUSTED_SIGNERS", "0123456789ABCDEF0123456789ABCDEF01234567", (),
+        "fingerprints of the keys whose sets may be restored; empty: the signing key's, if there is one")
+
+    restore_jobs: Positive = _named("NIGHTSCAN_RESTORE_JOBS", "2", 2,
                                "how many connections fill a database side by side")
     services_stop: str = _named("NIGHTSCAN_SERVICES_STOP", "systemctl stop nightscan-web nightscan-api", "",
                                 "the command that stops the application before a restore takes its place")
@@ -125,24 +166,24 @@ class Settings(BaseSettings):
     services_check: str = _named("NIGHTSCAN_SERVICES_CHECK",
                                  "systemctl is-active nightscan-web nightscan-api", "",
                                  "the command that says by its exit status whether the application runs")
-    services_seconds: int = _named("NIGHTSCAN_SERVICES_SECONDS", "120", 120,
+    services_seconds: Positive = _named("NIGHTSCAN_SERVICES_SECONDS", "120", 120,
                                    "how long each of the three may take")
 
-    objective_database_seconds: int = _named(
+    objective_database_seconds: Positive = _named(
         "NIGHTSCAN_OBJECTIVE_DATABASE_SECONDS", "1800", 1800, "how long the database may take to recover")
-    objective_redis_seconds: int = _named(
+    objective_redis_seconds: Positive = _named(
         "NIGHTSCAN_OBJECTIVE_REDIS_SECONDS", "600", 600, "how long Redis may take to recover")
-    objective_user_data_seconds: int = _named(
+    objective_user_data_seconds: Positive = _named(
         "NIGHTSCAN_OBJECTIVE_USER_DATA_SECONDS", "3600", 3600, "how long user data may take to recover")
-    objective_application_seconds: int = _named(
+    objective_application_seconds: Positive = _named(
         "NIGHTSCAN_OBJECTIVE_APPLICATION_SECONDS", "900", 900,
         "how long system_config and source_code may take to recover, each")
-    objective_loss_seconds: int = _named(
+    objective_loss_seconds: Positive = _named(
         "NIGHTSCAN_OBJECTIVE_LOSS_SECONDS", "86400", 86400, "how old the newest good set may be")
-    drill_database_uri: SecretStr = _named(
+    drill_database_uri: PostgresUri = _named(
         "NIGHTSCAN_DRILL_DATABASE_URI", "postgresql://postgres:test@localhost:5433/drill", SecretStr(""),
         "a server for drills; empty: one is started for the drill, where PostgreSQL is installed")
-    drill_redis_url: SecretStr = _named(
+    drill_redis_url: RedisUrl = _named(
         "NIGHTSCAN_DRILL_REDIS_URL", "redis://localhost:6381", SecretStr(""),
         "a Redis for drills; empty: one is started for the drill")
     reconcile: Words = _named(
@@ -167,57 +208,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only `load` reads the environment, so that each value's source is known."""
         return (init_settings,)
-
-    @field_validator("system_config", "user_data", "user_data_exclude", "source_exclude",
-                     "offsite_urls", "reconcile", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as exc:
-            raise ValueError("not a time zone") from exc
-        return value
-
-    @field_validator("db_port", "redis_port")
-    @classmethod
-    def _port(cls, value: int) -> int:
-        if not 0 < value < 65536:  # noqa: PLR2004 - the largest TCP port
-            raise ValueError("not a TCP port")
-        return value
-
-    @field_validator("user_data_archives", "lease_seconds", "deadline_seconds", "retry_seconds",
-                     "visibility_seconds", "restore_jobs", "services_seconds",
-                     "objective_database_seconds", "objective_redis_seconds",
-                     "objective_user_data_seconds", "objective_application_seconds",
-                     "objective_loss_seconds")
-    @classmethod
-    def _above_zero(cls, value: int) -> int:
-        if value < 1:
-            raise ValueError("must be 1 or more")
-        return value
-
-    @field_validator("database_uri", "drill_database_uri")
-    @classmethod
-    def _postgres(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
-                "postgresql", "postgres"}:
-            raise ValueError("not a postgresql:// URI")
-        return value
-
-    @field_validator("redis_url", "drill_redis_url")
-    @classmethod
-    def _redis(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in {
-                "redis", "rediss", "unix"}:
-            raise ValueError("not a redis:// URL")
-        return value
 
     @property
     def dsn(self) -> SecretStr:
@@ -253,6 +243,14 @@ class Settings(BaseSettings):
         """The offsite stores' URLs or paths, the bucket of `AWS_BACKUP_BUCKET` first."""
         first = (f"s3://{self.bucket}/nightscan",) if self.bucket else ()
         return first + tuple(url for url in self.offsite_urls if url not in first)
+
+    @property
+    def lock_days(self) -> dict[Tier, int]:
+        """For how many days each tier's sets are locked in S3; none where there is no object lock."""
+        if not self.s3_lock_mode:
+            return {}
+        split = (each.partition("=") for each in self.s3_lock_days)
+        return {Tier(tier): int(days) for tier, _, days in split}
 
     @property
     def quarantine(self) -> Path:

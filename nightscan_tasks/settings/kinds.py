@@ -1,0 +1,94 @@
+"""The kinds of values that settings have, each with its check; a message says what is expected."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from nightscan_tasks.model import Tier
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as exc:
+        raise ValueError("not a time zone") from exc
+    return value
+
+
+def _port(value: int) -> int:
+    if not 0 < value < 65536:  # noqa: PLR2004 - the largest TCP port
+        raise ValueError("not a TCP port")
+    return value
+
+
+def _above_zero(value: int) -> int:
+    if value < 1:
+        raise ValueError("must be 1 or more")
+    return value
+
+
+def _percent(value: int) -> int:
+    if not 0 <= value <= 100:  # noqa: PLR2004 - per cent
+        raise ValueError("must be from 0 to 100")
+    return value
+
+
+def _lock_mode(value: str) -> str:
+    if value.lower() not in {"", "governance", "compliance"}:
+        raise ValueError("must be governance, compliance or empty")
+    return value.lower()
+
+
+def _tier_days(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        tier, _, days = each.partition("=")
+        if tier not in list(Tier) or not days.isdecimal() or not int(days):
+            raise ValueError(f"{each!r} is not TIER=DAYS")
+    return value
+
+
+def _fingerprints(value: tuple[str, ...]) -> tuple[str, ...]:
+    found = tuple(each.replace(" ", "").upper() for each in value)
+    if not all(re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", each) for each in found):
+        raise ValueError("a fingerprint has 40 hexadecimal digits: `gpg --fingerprint` shows it")
+    return found
+
+
+def _postgres(value: SecretStr) -> SecretStr:
+    return _of_scheme(value, {"postgresql", "postgres"}, "not a postgresql:// URI")
+
+
+def _redis(value: SecretStr) -> SecretStr:
+    return _of_scheme(value, {"redis", "rediss", "unix"}, "not a redis:// URL")
+
+
+def _of_scheme(value: SecretStr, schemes: set[str], problem: str) -> SecretStr:
+    if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in schemes:
+        raise ValueError(problem)
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A tuple that the environment writes with commas between."""
+
+TierDays = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_tier_days)]
+Fingerprints = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_fingerprints)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Port = Annotated[int, AfterValidator(_port)]
+Positive = Annotated[int, AfterValidator(_above_zero)]
+Percent = Annotated[int, AfterValidator(_percent)]
+LockMode = Annotated[str, AfterValidator(_lock_mode)]
+PostgresUri = Annotated[SecretStr, AfterValidator(_postgres)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
