@@ -118,14 +118,13 @@ def test_a_server_that_goes_in_mid_dump_fails_the_database_and_nothing_else(
     own = World.up(tmp_path / "own", services=("postgres",), celery=False)
     try:
         monkeypatch.setenv("NIGHTSCAN_DATABASE_URI", own.dsn())
-        with running() as run:
-            with held(own.dsn()) as waits:
-                until(lambda: waits() and children("pg_dump"), "pg_dump to wait")
-                server = own.state.records["postgres"].process
-                assert server is not None
-                server.send(signal.SIGQUIT)  # PostgreSQL's immediate mode
-                until(lambda: not server.alive(), "the server to be gone")
-            outcome = run.result()
+        with held(own.dsn()) as waits, running() as run:  # in this order: a dump is quick
+            until(lambda: waits() and children("pg_dump"), "pg_dump to wait")
+            server = own.state.records["postgres"].process
+            assert server is not None
+            server.send(signal.SIGQUIT)  # PostgreSQL's immediate mode
+            until(lambda: not server.alive(), "the server to be gone")
+            outcome = run.result(timeout=60)
     finally:
         World.down(tmp_path / "own")
     assert kept(outcome) == {"redis", "system_config"}
@@ -134,7 +133,7 @@ def test_a_server_that_goes_in_mid_dump_fails_the_database_and_nothing_else(
 
 def test_a_pg_dump_that_is_killed_fails_the_database_and_nothing_else(
         good: Outcome, environ: dict[str, str], held: Held, until: Until) -> None:
-    with running() as run, held(environ["NIGHTSCAN_DATABASE_URI"]) as waits:
+    with held(environ["NIGHTSCAN_DATABASE_URI"]) as waits, running() as run:
         until(lambda: waits() and children("pg_dump"), "pg_dump to wait")
         (pid,) = children("pg_dump")
         os.kill(pid, signal.SIGKILL)
