@@ -32,7 +32,7 @@ def schedule() -> dict[str, dict[str, Any]]:
                            scheduled=True, simulate_loss=True),
         # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
         # nobody.
-        "tend": _often("nightscan.tend", timedelta(minutes=1)),
+        "reap": _often("nightscan.reap", timedelta(minutes=1)),
         "replicate": _often("nightscan.replicate", timedelta(hours=1)),
     }
 

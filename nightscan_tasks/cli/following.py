@@ -16,7 +16,7 @@ from nightscan_tasks.system import System
 from nightscan_tasks.wording import count
 
 _LOOK_SECONDS = 0.5
-_PATIENCE_SECONDS = 300  # beyond the deadline for `tend` to settle a run, or for a store to answer again
+_PATIENCE_SECONDS = 300  # beyond the deadline for `reap` to settle a run, or for a store to answer again
 
 
 def picture(system: System, state: RunState, told: dict[str, dict[str, Any]] | None = None) -> Picture:

@@ -1,4 +1,4 @@
-"""The tasks that settle, tend, verify, replicate and rotate."""
+"""The tasks that settle, reap, verify, replicate and rotate."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def settle(run_id: str, *, final: bool = False) -> dict[str, Json]:
     return result
 
 
-@shared_task(name="nightscan.tend")
-def tend() -> list[Json]:
+@shared_task(name="nightscan.reap")
+def reap() -> list[Json]:
     """Pick up what is left over: waiting runs, lost work, runs past their time."""
     system = System.from_env()
-    return [_do(system, todo) for todo in backup.tend(system)]
+    return [_do(system, todo) for todo in backup.reap(system)]
 
 
 @shared_task(name="nightscan.verify", bind=True, autoretry_for=(TransientError,), max_retries=5,
@@ -137,7 +137,7 @@ def _follow_up(outcome: Outcome) -> None:
     steps = [_verifying(outcome.set_id, store) for store in outcome.stores]
     if steps:
         chain(*steps, _rotating()).apply_async()
-    signature("nightscan.tend", immutable=True).apply_async()  # whoever waits for the lease is next
+    signature("nightscan.reap", immutable=True).apply_async()  # whoever waits for the lease is next
 
 
 def _verifying(set_id: SetId, store: str) -> object:

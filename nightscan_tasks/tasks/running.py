@@ -26,7 +26,7 @@ def advance(system: System, run: Run) -> dict[str, Json]:
     except Busy as exc:
         return {"state": "waiting", "why": str(exc)}
     canvas(run).apply_async()
-    # Recorded afterwards: what was not sent, for want of a broker, is soon sent by `tend`; and whoever dies
+    # Recorded afterwards: what was not sent, for want of a broker, is soon sent by `reap`; and whoever dies
     # in between has it sent twice, which is harmless.
     system.ledger.send(run.run_id, Sent(system.clock(), 1))
     return {"state": "started"}

@@ -108,7 +108,7 @@ def test_sunday_the_first_three_tiers_queue_and_none_is_lost(system: System) -> 
         with pytest.raises(Busy):
             backup.start(system, waiting)
     for run in runs:
-        assert run.run_id in [todo.run_id for todo in backup.tend(system) if todo.start] or run == runs[0]
+        assert run.run_id in [todo.run_id for todo in backup.reap(system) if todo.start] or run == runs[0]
         backup.start(system, run)
         done(system, run)
         outcome = backup.settle(system, run.run_id)
@@ -179,7 +179,7 @@ def test_two_that_dump_the_same_part_at_once_leave_one_whole_part(system: System
     assert record is not None
     backup.dump(system, run.run_id, "user_data.01")
     backup.dump(system, run.run_id, "system_config")
-    assert not [w for w in backup.tend(system) if w.settle]  # the copies are missing yet
+    assert not [w for w in backup.reap(system) if w.settle]  # the copies are missing yet
 
 
 def test_settling_twice_at_once_writes_one_manifest_and_one_outcome(system: System, site: Any) -> None:
@@ -197,11 +197,11 @@ def test_a_settle_that_died_after_the_manifest_is_finished_by_the_next(system: S
     (site.primary / "runs" / run.run_id / "settled.json").unlink()
     (site.primary / "open" / run.run_id).parent.mkdir(exist_ok=True)
     (site.primary / "open" / run.run_id).write_text("\n")
-    assert [todo.settle for todo in backup.tend(system)] == [True]
+    assert [todo.settle for todo in backup.reap(system)] == [True]
     outcome = backup.settle(system, run.run_id)
     assert outcome is not None
     assert outcome.ending == Ending.GOOD
-    assert backup.tend(system) == []
+    assert backup.reap(system) == []
 
 
 def test_a_run_that_lost_its_lease_publishes_nothing(system: System, site: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_run_that_lost_its_lease_waits_for_it_and_ends_with_what_it_saved(
     site.clock.forward(hours=1)  # nothing was heard of it: the broker was away
     other = backup.open_run(system, Request(WEEKLY)).run
     held = system.leases.acquire("backup", other.run_id)
-    assert [todo.start for todo in backup.tend(system) if todo.run_id == run.run_id] == [True]
+    assert [todo.start for todo in backup.reap(system) if todo.run_id == run.run_id] == [True]
     with pytest.raises(Busy):
         backup.start(system, run)
     system.leases.release(held)

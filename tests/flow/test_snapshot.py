@@ -56,7 +56,7 @@ def test_a_second_snapshot_needs_a_second_list(system: System, run: Run, site: A
     (site.root / "uploads" / "named-by-a-row-of-the-second-snapshot.wav").write_bytes(b"new")
     taken(system, run, "second")
     site.clock.forward(seconds=system.settings.lease_seconds + 1)
-    (todo,) = backup.tend(system)
+    (todo,) = backup.reap(system)
     assert {"user_data.00", "user_data.01"} <= set(todo.work)
     again = [backup.dump(system, run.run_id, part) for part in ("user_data.00", "user_data.01")]
     assert {record.snapshot for record in again} == {"second"}

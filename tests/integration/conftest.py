@@ -143,19 +143,19 @@ class Crew:
     def state(self, task_id: str) -> str:
         return str(self.app.backend.get_state(task_id))
 
-    def tend(self) -> None:
+    def reap(self) -> None:
         """What beat sends every minute."""
-        self.send("tend")
+        self.send("reap")
 
     def manual(self, *components: str) -> str:
         """Ask for a run, and return its id as soon as it is there."""
         answer: dict[str, str] = self.answer(self.send("backup_manual", list(components)))
         return answer["run_id"]
 
-    def outcome(self, run_id: str, *, tended: bool = False) -> Outcome:
+    def outcome(self, run_id: str, *, reaped: bool = False) -> Outcome:
         """Wait for the end of a run, with beat's help or without."""
         found: Outcome = wait_until(lambda: self.system.ledger.outcome(run_id), f"{run_id} to end",
-                                    meanwhile=self.tend if tended else lambda: None)
+                                    meanwhile=self.reap if reaped else lambda: None)
         return found
 
     def close(self) -> None:

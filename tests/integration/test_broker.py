@@ -42,10 +42,10 @@ def test_a_broker_that_goes_away_in_mid_dump_costs_the_run_nothing(
     queues = ("fast", "heavy", "control")
 
     def operate() -> None:
-        """What systemd and beat do: the worker is started again, and `tend` is sent."""
+        """What systemd and beat do: the worker is started again, and `reap` is sent."""
         if crew.hands["all"].process.poll() is not None:
             crew.hire("all", *queues, concurrency=2)
-        crew.tend()
+        crew.reap()
 
     try:
         hand = crew.hire("all", *queues, concurrency=2)

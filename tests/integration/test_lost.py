@@ -25,7 +25,7 @@ Dumping = Callable[[str], list[int]]
 def crew(crew: Any, until: Until) -> Any:
     """The module's workers, with nothing to do, and all of them there."""
     until(lambda: not crew.system.ledger.open_runs(now=crew.system.clock()), "the test before to be over",
-          meanwhile=crew.tend)
+          meanwhile=crew.reap)
     return crew
 
 
@@ -53,7 +53,7 @@ def test_a_worker_killed_in_mid_dump_costs_the_run_nothing(
         crew.hands["fast"].killed()
         until(lambda: not dumping(dsn), "the orphaned pg_dump to end")
         crew.hire("fast", "fast")  # what systemd does
-    assert crew.outcome(run_id, tended=True).ending == Ending.GOOD
+    assert crew.outcome(run_id, reaped=True).ending == Ending.GOOD
     assert sound(crew, run_id)
     assert not dumping(dsn)
 
@@ -66,7 +66,7 @@ def test_a_child_of_the_pool_killed_in_mid_dump_is_replaced_and_the_run_ends_wel
         (child,) = crew.hands["fast"].children()
         os.kill(child, signal.SIGKILL)
         until(lambda: not Path(f"/proc/{child}").exists(), "the child to be gone")
-    assert crew.outcome(run_id, tended=True).ending == Ending.GOOD
+    assert crew.outcome(run_id, reaped=True).ending == Ending.GOOD
     assert sound(crew, run_id)
 
 
@@ -78,7 +78,7 @@ def test_a_broker_that_loses_everything_in_mid_run_loses_no_run(
         until(lambda: crew.system.ledger.part(run_id, "system_config"), "the other worker to be done")
         with redis.Redis.from_url(site["NIGHTSCAN_BROKER_URL"]) as broker:
             broker.flushall()  # with it go dump_redis, which waits for its turn, and the chord's counter
-    assert crew.outcome(run_id, tended=True).ending == Ending.GOOD
+    assert crew.outcome(run_id, reaped=True).ending == Ending.GOOD
     assert sound(crew, run_id)
 
 
@@ -112,10 +112,10 @@ def test_a_worker_that_sleeps_longer_than_its_lease_spoils_nothing_when_it_wakes
         sleeper = parent(dumping(dsn)[0])
         os.kill(sleeper, signal.SIGSTOP)
         try:
-            until(lambda: len(dumping(dsn)) > 1, "another to take the work over", meanwhile=crew.tend)
+            until(lambda: len(dumping(dsn)) > 1, "another to take the work over", meanwhile=crew.reap)
         finally:
             os.kill(sleeper, signal.SIGCONT)
-    assert crew.outcome(run_id, tended=True).ending == Ending.GOOD
+    assert crew.outcome(run_id, reaped=True).ending == Ending.GOOD
     assert crew.system.ledger.state(run_id).failures == {}
     assert sound(crew, run_id)
     crew.hands.pop("second").end()
@@ -156,7 +156,7 @@ def test_a_run_that_nobody_can_finish_is_reported_and_says_what_is_missing(
         "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "backups"), "NIGHTSCAN_DEADLINE_SECONDS": "4"})
     alone.hire("alone", "fast", "control")  # and nobody for nightscan.heavy
     run_id = alone.manual("database", "system_config")
-    outcome = alone.outcome(run_id, tended=True)
+    outcome = alone.outcome(run_id, reaped=True)
     assert outcome.ending == Ending.INCOMPLETE
     (failure,) = outcome.failures
     assert failure.part == "system_config"

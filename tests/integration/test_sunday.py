@@ -31,7 +31,7 @@ _QUEUE_OF = {
     "fast": {"dump_database", "dump_redis"},
     "heavy": {"archive_user_data", "archive_system_config", "archive_source_code", "upload", "verify",
               "replicate"},
-    "control": {"backup_daily", "backup_weekly", "backup_monthly", "settle", "tend", "rotate"},
+    "control": {"backup_daily", "backup_weekly", "backup_monthly", "settle", "reap", "rotate"},
 }
 
 
@@ -62,7 +62,7 @@ def night(celery_world: World, crews: Callable[..., Any], until: Any, held: Any,
     night = Night(world, crews(tmp_path_factory.mktemp("night"), world.environ()))
     crew, url = night.crew, world.environ()["NIGHTSCAN_RESULT_BACKEND"]
     until(lambda: not crew.system.ledger.open_runs(now=crew.system.clock()), "other runs to end",
-          meanwhile=crew.tend)
+          meanwhile=crew.reap)
     with redis.Redis.from_url(url) as results, results.pubsub() as channel, \
             ExitStack() as slow:
         channel.psubscribe("celery-task-meta-*")

@@ -15,7 +15,7 @@ from worker.queues import CONTROL, FAST, HEAVY, NAMES, QUEUES, RESTORE
 QUEUE_OF = {
     "backup_daily": CONTROL, "backup_weekly": CONTROL, "backup_monthly": CONTROL,
     "backup_pre_deploy": CONTROL, "backup_manual": CONTROL, "settle": CONTROL,
-    "tend": CONTROL, "rotate": CONTROL,
+    "reap": CONTROL, "rotate": CONTROL,
     "dump_database": FAST, "dump_redis": FAST,
     "archive_user_data": HEAVY, "archive_system_config": HEAVY, "archive_source_code": HEAVY,
     "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY,

@@ -21,21 +21,21 @@ Opened = Callable[[System, Plan], Run]
 def test_work_whose_worker_died_is_sent_again(system: System, site: Any, opened: Opened) -> None:
     run = opened(system, WEEKLY)
     system.leases.acquire(f"{run.run_id}/system_config", "a worker that is killed now")
-    assert backup.tend(system) == []
+    assert backup.reap(system) == []
     site.clock.forward(seconds=system.settings.lease_seconds + 1)
-    (todo,) = backup.tend(system)
+    (todo,) = backup.reap(system)
     assert todo.work == ("system_config",)
 
 
 def test_work_that_nobody_ever_took_is_sent_again_but_not_at_once(
         system: System, site: Any, opened: Opened) -> None:
     run = opened(system, WEEKLY)
-    assert backup.tend(system) == []
+    assert backup.reap(system) == []
     site.clock.forward(seconds=system.settings.lease_seconds + 1)
-    assert backup.tend(system)[0].work == ("system_config",)
-    assert backup.tend(system) == []  # it was just sent
+    assert backup.reap(system)[0].work == ("system_config",)
+    assert backup.reap(system) == []  # it was just sent
     site.clock.forward(seconds=5 * system.settings.lease_seconds + 1)
-    assert backup.tend(system)[0].work == ("system_config",)
+    assert backup.reap(system)[0].work == ("system_config",)
     assert run.run_id
 
 
@@ -43,7 +43,7 @@ def test_work_that_kills_every_worker_is_given_up(system: System, site: Any, ope
     run = opened(system, WEEKLY)
     for _ in range(20):
         site.clock.forward(seconds=6 * system.settings.lease_seconds)
-        todos = backup.tend(system)
+        todos = backup.reap(system)
         if todos and todos[0].settle:
             break
     outcome = backup.settle(system, run.run_id)
@@ -56,7 +56,7 @@ def test_a_run_past_its_deadline_is_settled_as_it_is(system: System, site: Any, 
     run = opened(system, FILES)
     backup.dump(system, run.run_id, "system_config")
     site.clock.forward(seconds=system.settings.deadline_seconds + 1)
-    (todo,) = backup.tend(system)
+    (todo,) = backup.reap(system)
     assert todo.settle
     assert todo.final
     outcome = backup.settle(system, run.run_id, final=True)
@@ -70,6 +70,6 @@ def test_a_live_run_is_left_alone_and_its_lease_kept(system: System, site: Any, 
     for _ in range(10):
         site.clock.forward(seconds=100)
         system.leases.renew(held)
-        assert backup.tend(system) == []
+        assert backup.reap(system) == []
     with pytest.raises(Busy):
         system.leases.acquire("backup", "weekly")

@@ -1,6 +1,6 @@
 """What is left over: runs that wait, work that was lost with a worker or a broker, runs past their time.
 
-`tend` only decides; whoever calls it sends the work. It looks at the ledger alone, so it works the same
+`reap` only decides; whoever calls it sends the work. It looks at the ledger alone, so it works the same
 after the broker has lost everything.
 """
 
@@ -30,7 +30,7 @@ class Todo:
     final: bool = False
 
 
-def tend(system: System) -> list[Todo]:
+def reap(system: System) -> list[Todo]:
     """What every open run needs now, the oldest run first."""
     todos = []
     for run in system.ledger.open_runs(now=system.clock()):
