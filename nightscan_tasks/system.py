@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from nightscan_tasks import settings as settings_module
+from nightscan_tasks.audit import Audit, Doing, LocalCopy, doing_now
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Codec
 from nightscan_tasks.components.base import Component
@@ -43,6 +44,7 @@ class System:
 
     settings: Settings
     clock: Callable[[], datetime] = utc_now
+    doing: Doing = field(default_factory=doing_now, repr=False, compare=False)
 
     @classmethod
     def from_env(cls) -> System:
@@ -100,6 +102,13 @@ class System:
     def leases(self) -> Leases:
         """Who runs what."""
         return Leases(self.primary, self.clock, seconds=self.settings.lease_seconds)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who did what, when, and from where."""
+        settings = self.settings
+        return Audit(self.primary, LocalCopy(settings.audit_copy, owner=settings.owner), self.clock,
+                     host=self.host, doing=self.doing)
 
     @cached_property
     def codec(self) -> Codec:

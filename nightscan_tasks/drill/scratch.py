@@ -44,7 +44,7 @@ def scratch(system: System, manifest: Manifest) -> Iterator[Scratch]:
         given = {"root": folder / "root", "etc": folder / "etc", "backup_dir": folder / "records",
                  "primary_url": "", "offsite_urls": (), "bucket": "", "owner": "",
                  "temp_dir": folder / "temp", "services_stop": "", "services_start": "",
-                 "services_check": "", "quarantine_dir": None}
+                 "services_check": "", "quarantine_dir": None, "audit_file": None}
         for name in ("root", "etc", "backup_dir", "temp_dir"):
             Path(str(given[name])).mkdir()
         given |= {"database_uri": _database(stack, system, manifest, notes, folder),

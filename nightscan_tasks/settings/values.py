@@ -194,6 +194,10 @@ class Settings(BaseSettings):
         "NIGHTSCAN_QUARANTINE_DIR", "/opt/nightscan/.nightscan_quarantine", None,
         "where files go that no row names; empty: .nightscan_quarantine below NIGHTSCAN_ROOT")
 
+    audit_file: Path | None = _named(
+        "NIGHTSCAN_AUDIT_FILE", "/var/lib/nightscan/audit/records.jsonl", None,
+        "this host's own copy of the audit record; empty: .nightscan_audit below NIGHTSCAN_ROOT")
+
     email: str = _named("BACKUP_EMAIL", "admin@nightscan.com", "", "who is mailed")
     slack_webhook_url: SecretStr = _named("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…",
                                           SecretStr(""), "where Slack is told")
@@ -256,6 +260,11 @@ class Settings(BaseSettings):
     def quarantine(self) -> Path:
         """Where files go that no row names."""
         return self.quarantine_dir or self.root / ".nightscan_quarantine"
+
+    @property
+    def audit_copy(self) -> Path:
+        """Where the host has its own copy of the audit record."""
+        return self.audit_file or self.root / ".nightscan_audit" / "records.jsonl"
 
     @property
     def zone(self) -> ZoneInfo:
