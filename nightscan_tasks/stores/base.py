@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from nightscan_tasks.model import Buffer, Chunks, Stored
+
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
+"""Until when a legal hold keeps an object: until somebody takes it away."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,16 @@ class Store(Protocol):
         """Every object whose key starts with `prefix`, sorted by key; nothing half-written."""
 
     def delete(self, key: str) -> None:
-        """Remove one object. One that is not there is no error."""
+        """Remove one object, and whatever the store kept of its past. One that is not there is no error.
+
+        `Locked` where an object lock keeps it: then nothing was changed, and it is as visible as before.
+        """
+
+    def locked_until(self, key: str) -> datetime | None:
+        """Until when nobody can delete the object; None where nothing keeps it, or it is not there.
+
+        The latest moment of all that the store keeps of it; `FOR_EVER` under a legal hold.
+        """
 
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """Remove what crashed writes left behind before `older_than`, and say what it was."""

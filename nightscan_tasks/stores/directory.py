@@ -93,6 +93,11 @@ class DirectoryStore:
                 os.fsync(folder)
             folders.prune(self._root, segments[:-1])
 
+    def locked_until(self, key: str) -> datetime | None:
+        """See `Store.locked_until`. A directory has no locks."""
+        keys.check_key(key)
+        return None
+
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`: hidden files whose writer has not written since `older_than`."""
         removed = []

@@ -69,6 +69,10 @@ class Retrying:
         """See `Store.delete`."""
         self._tried(lambda: self._store.delete(key))
 
+    def locked_until(self, key: str) -> datetime | None:
+        """See `Store.locked_until`."""
+        return self._tried(lambda: self._store.locked_until(key))
+
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`. Tried once: the next sweep finds what this one left."""
         return self._store.sweep(older_than)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -18,6 +18,7 @@ from nightscan_tasks.stores.probing import probe_by_writing
 from nightscan_tasks.stores.s3_bucket import Bucket, Limits
 from nightscan_tasks.stores.s3_download import Download
 from nightscan_tasks.stores.s3_upload import Upload, etag_of
+from nightscan_tasks.stores.s3_versions import Versions
 from nightscan_tasks.streams import Tally
 
 
@@ -48,6 +49,7 @@ class S3Store:
         self._transfer = transfer or Transfer()
         self._bucket = Bucket(name, bucket, self._url, endpoint=endpoint,
                               limits=self._transfer.limits, client=client)
+        self._versions = Versions(self._bucket)
 
     @property
     def name(self) -> str:
@@ -99,11 +101,21 @@ class S3Store:
                 if all(keys.is_segment(segment) for segment in entry.key.split("/")))
 
     def delete(self, key: str) -> None:
-        """See `Store.delete`."""
-        try:
-            self._bucket.call("delete_object", Key=self._path(key))
-        except NotFound:
+        """See `Store.delete`. In a versioned bucket every version goes; one that somebody hid stays."""
+        path = self._path(key)
+        if self._versions.kept(path):
+            self._versions.delete(path)
             return
+        with suppress(NotFound):
+            self._bucket.call("delete_object", Key=path)
+
+    def locked_until(self, key: str) -> datetime | None:
+        """See `Store.locked_until`. A version that is hidden or was replaced counts as well."""
+        path = self._path(key)
+        if not self._versions.kept(path):
+            return None
+        hold = self._versions.hold(self._versions.of(path))
+        return hold.until if hold else None
 
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`: multipart uploads begun before `older_than`, below the prefix only."""

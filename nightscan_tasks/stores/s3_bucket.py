@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import botocore.session
@@ -43,7 +46,12 @@ class Limits:
 
 
 class Bucket:
-    """What a store, an upload and a download ask of their server."""
+    """What a store, an upload and a download ask of their server.
+
+    `versioned` is whether the bucket keeps versions, None as long as no answer has told.
+    """
+
+    versioned: bool | None = None
 
     def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits,
                  client: Any = None) -> None:
@@ -54,6 +62,7 @@ class Bucket:
         self._endpoint = endpoint
         self._client = client
         self._lock = threading.Lock()
+        self._told: tuple[datetime, float] | None = None  # the server's clock, and ours that nobody sets
 
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One request, with botocore's own few repetitions; the server's answer, or our error."""
@@ -68,6 +77,7 @@ class Bucket:
             # A connection that is cut among the headers looks like an answer with fewer of them.
             raise self.explain(ConnectionResetError("the answer was cut off"), operation,
                                arguments.get("Key", ""))
+        self._learn(answer)
         return answer
 
     def pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -90,6 +100,19 @@ class Bucket:
                                f"{self._bucket}; create it, or correct AWS_BACKUP_BUCKET or the "
                                "s3:// URL") from exc
 
+    def now(self) -> datetime:
+        """The server's clock, which decides when a lock ends; this machine's may have jumped."""
+        if self._told is None:
+            self.require()
+        if self._told is None:
+            return datetime.now(UTC)  # it does not say
+        told, at = self._told
+        return told + timedelta(seconds=time.monotonic() - at)
+
+    def said(self, what: str) -> str:
+        """A message that says where this is."""
+        return f"{self._store} {self._url} at {self._shown}: {what}"
+
     def explain(self, exc: Exception, operation: str, path: str) -> NightscanError:
         """Our error instead of botocore's, with the facts."""
         asked = f"{operation} {path}".rstrip()
@@ -98,6 +121,13 @@ class Bucket:
     @property
     def _shown(self) -> str:
         return without_secret(self._endpoint) if self._endpoint else "Amazon S3"
+
+    def _learn(self, answer: dict[str, Any]) -> None:
+        if answer.get("VersionId"):
+            self.versioned = True
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            self._told = parsedate_to_datetime(date), time.monotonic()
 
     def _raise_condition(self, exc: ClientError, arguments: dict[str, Any]) -> None:
         status, path = status_of(exc), arguments.get("Key", "")

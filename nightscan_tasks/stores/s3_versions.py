@@ -1,0 +1,123 @@
+"""What a versioned bucket keeps of its objects' past: versions, delete markers, and locks on them.
+
+In such a bucket a plain delete only hides. So an object is deleted version by version, the oldest first:
+whenever that ends early, the object is still there, and still listed. What somebody else hid stays.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nightscan_tasks.errors import Locked, NotFound, StoreRefused
+from nightscan_tasks.stores.base import FOR_EVER
+from nightscan_tasks.stores.s3_bucket import Bucket
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an object, or a delete marker, which hides the versions before it."""
+
+    path: str
+    version_id: str
+    modified_at: datetime
+    latest: bool
+    marker: bool
+    stored_bytes: int = 0
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Until when the server keeps a version, and by which rule."""
+
+    until: datetime
+    rule: str
+
+
+class Versions:
+    """The versions in a bucket."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def kept(self, path: str) -> bool:
+        """Whether this bucket keeps versions; asked once, and then known from every answer.
+
+        A key whose policy does not let it ask, and a server that does not know the question, are asked
+        for the object at `path` instead, whose version says the same.
+        """
+        if self._bucket.versioned is None:
+            try:
+                self._bucket.versioned = "Status" in self._bucket.call("get_bucket_versioning")
+            except StoreRefused:
+                with suppress(NotFound):
+                    return "VersionId" in self._bucket.call("head_object", Key=path)
+        return bool(self._bucket.versioned)
+
+    def of(self, path: str) -> list[Version]:
+        """Everything that is kept of one object, the newest first."""
+        return self.below(path).get(path, [])
+
+    def below(self, prefix: str) -> dict[str, list[Version]]:
+        """The same of every object whose path begins with `prefix`."""
+        found: dict[str, list[Version]] = defaultdict(list)
+        for page in self._bucket.pages("list_object_versions", Prefix=prefix):
+            for version in _of_page(page):
+                found[version.path].append(version)
+        # The sort is stable: of two in the same second the listing's own order, the newest first, decides.
+        for versions in found.values():
+            versions.sort(key=lambda version: (version.latest, version.modified_at), reverse=True)
+        return found
+
+    def hold(self, versions: Sequence[Version]) -> Hold | None:
+        """The lock that keeps any of these longest, by the server's clock; None where none does."""
+        holds = [hold for version in versions if not version.marker and (hold := self._hold(version))]
+        return max(holds, key=lambda hold: hold.until, default=None)
+
+    def delete(self, path: str) -> None:
+        """Remove all versions of an object; `Locked`, and nothing changed, if one of them has to stay."""
+        versions = self.of(path)
+        hold = self.hold(versions)
+        if hold is not None:
+            raise Locked(self._bucket.said(f"{path} is locked {_until(hold)}; nothing was deleted, and "
+                                           "rotation asks again when that is over"))
+        if versions and not versions[0].marker:
+            for version in reversed(versions):
+                self.remove(version)
+
+    def remove(self, version: Version) -> None:
+        """Remove one version or delete marker, for good."""
+        with suppress(NotFound):
+            self._bucket.call("delete_object", Key=version.path, VersionId=version.version_id)
+
+    def _hold(self, version: Version) -> Hold | None:
+        try:
+            answer = self._bucket.call("head_object", Key=version.path, VersionId=version.version_id)
+        except NotFound:
+            return None  # removed meanwhile
+        if answer.get("ObjectLockLegalHoldStatus") == "ON":
+            return Hold(FOR_EVER, "by a legal hold")
+        until = answer.get("ObjectLockRetainUntilDate")
+        if until is None or until <= self._bucket.now():
+            return None
+        return Hold(until.astimezone(UTC), f"in {str(answer.get('ObjectLockMode', '')).lower()} mode")
+
+
+def _of_page(page: dict[str, Any]) -> Iterator[Version]:
+    for item in page.get("Versions", []):
+        yield Version(item["Key"], item["VersionId"], item["LastModified"].astimezone(UTC), item["IsLatest"],
+                      marker=False, stored_bytes=int(item["Size"]), etag=str(item["ETag"]).strip('"'))
+    for item in page.get("DeleteMarkers", []):
+        yield Version(item["Key"], item["VersionId"], item["LastModified"].astimezone(UTC), item["IsLatest"],
+                      marker=True)
+
+
+def _until(hold: Hold) -> str:
+    if hold.until == FOR_EVER:
+        return f"{hold.rule}, until somebody lifts it"
+    return f"{hold.rule} until {hold.until:%Y-%m-%d %H:%M:%S} UTC"
