@@ -67,6 +67,10 @@ class EncryptionFailed(NightscanError):
     """The key is missing, unusable or expired, or gpg failed."""
 
 
+class SigningFailed(NightscanError):
+    """The key that signs is missing, unusable or expired, or gpg failed."""
+
+
 class ManifestInvalid(NightscanError):
     """A manifest is truncated, of a newer format, or contradicts what is stored."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch
-from nightscan_tasks.model import GUIDE_NAME, Artifact, Chunks, Manifest, PartRecord, SetId
+from nightscan_tasks.model import Artifact, Chunks, Manifest, PartRecord, SetId
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally
 from nightscan_tasks.system import PRIMARY, System
@@ -46,14 +46,15 @@ def replicate_set(system: System, manifest: Manifest, target: Store, *, seen: Se
 
 
 def copy_set(source: Store, target: Store, manifest: Manifest, *, seen: Seen | None = None) -> None:
-    """Copy a whole set from any store to any other; what is there already, and whole, is only read."""
+    """Copy a whole set from any store to any other; what is there already, and whole, is only read.
+
+    Guide and manifest are copied byte by byte, with their signatures: a copy is as good as what it is of.
+    """
     done = 0
     for artifact in manifest.artifacts:
         copy_artifact(source, target, manifest.set_id, artifact, seen=after(done, seen))
         done += artifact.stored_bytes
-    with source.open(manifest.set_id.key(GUIDE_NAME)) as chunks:
-        target.put(manifest.set_id.key(GUIDE_NAME), chunks)
-    Catalog(target).publish(manifest)
+    Catalog(source).copy_papers(manifest.set_id, Catalog(target))
 
 
 def _there(target: Store, key: str, artifact: Artifact) -> bool:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from nightscan_tasks import settings as settings_module
 from nightscan_tasks.audit import Audit, Doing, LocalCopy, doing_now
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.codec import Codec
+from nightscan_tasks.codec import Codec, Signer
 from nightscan_tasks.components.base import Component
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.lease import Leases
@@ -115,6 +115,13 @@ class System:
         """Plain bytes to stored bytes, and back."""
         return Codec(self.settings.gpg_recipient, self.settings.gpg_home,
                      self.settings.gpg_passphrase_file)
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """What signs manifests and guides; None where no key is set."""
+        settings = self.settings
+        return Signer(settings.signing_key, settings.gpg_home,
+                      settings.signing_passphrase_file) if settings.signing_key else None
 
     def component(self, name: str, *, archives: int | None = None) -> Component:
         """A component by its name. `archives` is the run's own number, which may not be this host's."""

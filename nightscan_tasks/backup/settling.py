@@ -7,10 +7,10 @@ from importlib.metadata import version
 from nightscan_tasks.backup.dumping import unchanged, whole
 from nightscan_tasks.backup.guide import write_guide
 from nightscan_tasks.backup.opening import LEASE, lease_of
-from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import LeaseLost, NightscanError
+from nightscan_tasks.catalog import Catalog, Sign
+from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
-from nightscan_tasks.model import GUIDE_NAME, Failure, Manifest, PartRecord, Report, Tier
+from nightscan_tasks.model import Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
@@ -62,12 +62,14 @@ def _publish(system: System, state: RunState) -> Outcome:
     if not records:
         return _outcome(system, state, Ending.FAILED, failures=failures)
     manifest = _manifest(system, state, records, failures)
-    _write(system.primary, manifest)
-    stores, notes = _write_offsite(system, state, manifest, records)
+    sign, unsigned = _signing(system)
+    _write_guide(system.primary, manifest, sign)
+    system.catalog().publish(manifest, sign=sign)
+    stores, notes = _write_offsite(system, state, manifest, records, sign)
     if run.set_id.tier is not Tier.PRE_RESTORE:  # what somebody wants to be rid of is not the latest
         system.primary.link_latest(_links(manifest))
-    ending = _ending(manifest, missing_copies=len(stores) - 1 < len(run.offsites))
-    return _outcome(system, state, ending, manifest=manifest, stores=stores, notes=notes,
+    ending = _ending(manifest, lacking=bool(unsigned) or len(stores) - 1 < len(run.offsites))
+    return _outcome(system, state, ending, manifest=manifest, stores=stores, notes=(*unsigned, *notes),
                     failures=(*failures, *_copy_failures(state)))
 
 
@@ -120,13 +122,24 @@ def _joined(one: Report, other: Report) -> Report:
                   facts={**one.facts, **other.facts})
 
 
-def _write(store: Store, manifest: Manifest) -> None:
-    store.put(manifest.set_id.key(GUIDE_NAME), [write_guide(manifest, store.url).encode()])
-    Catalog(store).publish(manifest)
+def _signing(system: System) -> tuple[Sign | None, tuple[str, ...]]:
+    """What signs this set, or why it is not signed: a set that nobody signed is better than none."""
+    if system.signer is None:
+        return None, ()
+    try:
+        system.signer.sign(b"")
+    except SigningFailed as exc:
+        return None, (f"the set is not signed: {exc}",)
+    return system.signer.sign, ()
 
 
-def _write_offsite(system: System, state: RunState, manifest: Manifest,
-                   records: list[PartRecord]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _write_guide(store: Store, manifest: Manifest, sign: Sign | None) -> None:
+    Catalog(store).write_guide(manifest.set_id, write_guide(manifest, store.url), sign=sign)
+
+
+def _write_offsite(system: System, state: RunState, manifest: Manifest, records: list[PartRecord],
+                   sign: Sign | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The manifest is copied from the primary store: another settler may have written that one."""
     """The names of the stores that have the set now, and why another has it not."""
     stores, notes = [system.primary.name], []
     for name in state.run.offsites:
@@ -135,7 +148,8 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest,
             lacking = [record.part for record in records if (record.part, name) not in state.copies
                        or not has(store, manifest.set_id, record)]
             if not lacking:
-                _write(store, manifest)
+                _write_guide(store, manifest, sign)
+                system.catalog().copy_manifest(manifest.set_id, Catalog(store))
                 stores.append(name)
             notes += [f"{name}: the copy of {part} was not finished before the run's deadline; the next "
                       f"replication makes it" for part in lacking if f"{part}@{name}" not in state.failures]
@@ -144,10 +158,11 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest,
     return tuple(stores), tuple(notes)
 
 
-def _ending(manifest: Manifest, *, missing_copies: bool) -> Ending:
+def _ending(manifest: Manifest, *, lacking: bool) -> Ending:
+    """`lacking` a copy or a signature, a whole set is not all that was asked for."""
     if not manifest.complete:
         return Ending.INCOMPLETE
-    return Ending.DEGRADED if missing_copies else Ending.GOOD
+    return Ending.DEGRADED if lacking else Ending.GOOD
 
 
 def _outcome(system: System, state: RunState, ending: Ending, *, manifest: Manifest | None = None,
