@@ -220,6 +220,9 @@ class Manifest:
     failures: tuple[Failure, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    suspicious: tuple[str, ...] = ()
+    """Where it is far smaller than the sets before it, in words and numbers; retention stops until it is
+    looked at."""
 
     @property
     def plain_bytes(self) -> int:

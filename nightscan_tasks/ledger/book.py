@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 
 from nightscan_tasks import wire
 from nightscan_tasks.errors import AlreadyExists, NotFound
+from nightscan_tasks.ledger.holds import Decisions
 from nightscan_tasks.ledger.listings import shared_lines
+from nightscan_tasks.ledger.looks import Looks
 from nightscan_tasks.ledger.records import Copied, Outcome, Run, RunState, Sent, Snapshot, Started, Verified
 from nightscan_tasks.model import Failure, PartRecord
 from nightscan_tasks.stores.base import Store
@@ -22,10 +24,12 @@ RUNS, OPEN = "runs", "open"
 
 
 class Ledger:
-    """The runs of a store."""
+    """The runs of a store, what people decided about its sets, and when rotation looked."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.decisions = Decisions(store)
+        self.looks = Looks(store)
 
     def open(self, run: Run) -> None:
         """Record that a run is wanted; `AlreadyExists` where its name is taken."""

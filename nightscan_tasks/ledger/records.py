@@ -79,6 +79,7 @@ class Outcome:
     stores: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

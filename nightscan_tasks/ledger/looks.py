@@ -1,0 +1,49 @@
+"""What rotation remembers of the clock: the latest moment at which it looked, and what it missed before.
+
+One small JSON file in the primary store, `rotation/look.json`. A clock that jumps shows as a look that is
+in the future, or as a pause that is longer than any between two looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nightscan_tasks import wire
+from nightscan_tasks.errors import NotFound
+from nightscan_tasks.stores.base import Store
+
+LOOK = "rotation/look.json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """The latest moment at which a rotation looked at a store; it never goes back.
+
+    Where it had not looked for an unusual time, `paused_from` and `paused_seconds` tell of the pause, and
+    nothing is removed before `held_until`.
+    """
+
+    looked_at: datetime
+    paused_from: datetime | None = None
+    paused_seconds: float = 0
+    held_until: datetime | None = None
+
+
+class Looks:
+    """Where a store keeps the look."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def last(self) -> Look | None:
+        """The last look, or None where no rotation ever looked."""
+        try:
+            with self._store.open(LOOK) as chunks:
+                return wire.decode(Look, b"".join(map(bytes, chunks)), source=f"{self._store.name} {LOOK}")
+        except NotFound:
+            return None
+
+    def record(self, look: Look) -> None:
+        """Replace it."""
+        self._store.put(LOOK, [wire.encode(look)])
