@@ -45,6 +45,7 @@ class System:
     settings: Settings
     clock: Callable[[], datetime] = utc_now
     doing: Doing = field(default_factory=doing_now, repr=False, compare=False)
+    auditor: Audit | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_env(cls) -> System:
@@ -105,10 +106,10 @@ class System:
 
     @cached_property
     def audit(self) -> Audit:
-        """Who did what, when, and from where."""
+        """Who did what, when, and from where; a scratch NightScan has its host's, as `auditor`."""
         settings = self.settings
-        return Audit(self.primary, LocalCopy(settings.audit_copy, owner=settings.owner), self.clock,
-                     host=self.host, doing=self.doing)
+        copy = LocalCopy(settings.audit_copy, owner=settings.owner)
+        return self.auditor or Audit(self.primary, copy, self.clock, host=self.host, doing=self.doing)
 
     @cached_property
     def codec(self) -> Codec:

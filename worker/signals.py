@@ -12,6 +12,7 @@ from sentry_sdk.integrations.celery import CeleryIntegration
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
+from nightscan_tasks.tasks import asking
 from worker.memory import give_back
 
 _FOLDERS_0750_FILES_0640 = 0o027
@@ -29,6 +30,7 @@ def connect(settings: Settings) -> None:
         os.umask(_FOLDERS_0750_FILES_0640)
         report_errors(settings)
 
+    asking.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
     beat_init.connect(starting, weak=False, dispatch_uid="nightscan starting beat")
 

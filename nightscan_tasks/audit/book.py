@@ -29,6 +29,7 @@ class Audit:
         self._store = store
         self._local = local
         self._clock = clock
+        self._host = host
         self._chain = Chain(store, host)
         self._doing = doing
         self._down_until = 0.0
@@ -52,6 +53,15 @@ class Audit:
         else:
             with suppress(OSError, NightscanError):  # the store has it; `check` tells what the copy lacks
                 self._local.add(kept)
+
+    def ended(self, action: Action, subject: str, **facts: str) -> None:
+        """Record how something ended. Never raises: it is done, and its beginning is on record."""
+        with suppress(NightscanError):
+            self.record(action, subject, phase="ended", **facts)
+
+    def of_keys(self) -> Audit:
+        """The same for a scratch NightScan: what is done to it is no matter, the use of the key is."""
+        return _OfKeys(self._store, self._local, self._clock, host=self._host, doing=self._doing)
 
     def key_used(self, set_id: str, store: str, **facts: str) -> None:
         """Record, once for each set and store, that the private key is about to open it."""
@@ -99,3 +109,12 @@ class Audit:
                         self._local.add(kept)
         except OSError:  # the copy cannot be read now: what is new has to be kept all the same
             return
+
+
+class _OfKeys(Audit):
+    """An audit record of the use of the private key alone."""
+
+    def record(self, action: Action, subject: str, **facts: str) -> None:
+        """See `Audit.record`; what is no use of the key is not recorded."""
+        if action is Action.KEY_USE:
+            super().record(action, subject, **facts)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nightscan_tasks import wire
+from nightscan_tasks.audit import Doing, acting
 from nightscan_tasks.cli.group import AS_JSON, nearest
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending
@@ -75,8 +76,10 @@ def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
         def run(*args: Any, as_json: bool, **kwargs: Any) -> Any:
-            click.get_current_context().meta[AS_JSON] = as_json
-            return function(Session(as_json), *args, **kwargs)
+            context = click.get_current_context()
+            context.meta[AS_JSON] = as_json
+            with acting(Doing(context.command_path)):  # without its arguments, which may be secret
+                return function(Session(as_json), *args, **kwargs)
 
         with_json = click.option("--json", "as_json", is_flag=True,
                                  help="Print the result as JSON, and nothing else on standard output.")

@@ -44,14 +44,16 @@ def scratch(system: System, manifest: Manifest) -> Iterator[Scratch]:
         given = {"root": folder / "root", "etc": folder / "etc", "backup_dir": folder / "records",
                  "primary_url": "", "offsite_urls": (), "bucket": "", "owner": "",
                  "temp_dir": folder / "temp", "services_stop": "", "services_start": "",
-                 "services_check": "", "quarantine_dir": None, "audit_file": None}
+                 "services_check": "", "quarantine_dir": None}
         for name in ("root", "etc", "backup_dir", "temp_dir"):
             Path(str(given[name])).mkdir()
         given |= {"database_uri": _database(stack, system, manifest, notes, folder),
                   "redis_url": _redis(stack, system, manifest, notes, folder)}
         kept = bool(system.settings.drill_database_uri.get_secret_value()
                     or system.settings.drill_redis_url.get_secret_value())
-        yield Scratch(replace(system, settings=system.settings.model_copy(update=given)), tuple(notes), kept)
+        inside = replace(system, settings=system.settings.model_copy(update=given),
+                         auditor=system.audit.of_keys())
+        yield Scratch(inside, tuple(notes), kept)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nightscan_tasks.audit import Action
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.ledger.restore_records import Aftermath, RestoreEnding, RestoreState
 from nightscan_tasks.restore.application import stopped
 from nightscan_tasks.restore.interrupted import finish, refuse_later
 from nightscan_tasks.restore.journal import Journal, find, holding
-from nightscan_tasks.restore.request import Targets, targets_of
+from nightscan_tasks.restore.request import Targets, spelled, targets_of
 from nightscan_tasks.restore.restorers import Restorers
 from nightscan_tasks.system import System
 
@@ -42,9 +43,11 @@ def rollback(system: System, run_id: str, targets: Targets | None = None) -> Dec
                 f"the old state of {run_id} was let go at {state.accepted.decided_at:%Y-%m-%d %H:%M} UTC: "
                 f"restore its safety set, which `nightscan list --tier pre_restore` shows")
         refuse_later(journal, state)
+        _record(system, Action.ROLLBACK, state)
         with stopped(system.settings, live=state.run.place.live):
             for component in reversed(state.run.components):
                 restorers.of(component).undo()
+        system.audit.ended(Action.ROLLBACK, run_id)
         journal.restores.undo(run_id, Aftermath(system.clock()))
         return _decided(state, "the old state is live again; what was restored is kept until "
                                f"`nightscan restore accept {run_id}`")
@@ -53,8 +56,10 @@ def rollback(system: System, run_id: str, targets: Targets | None = None) -> Dec
 def accept(system: System, run_id: str, targets: Targets | None = None) -> Decided:
     """Let go of the state of this restore that is kept and not live."""
     with _open(system, run_id, targets) as (journal, state, restorers):
+        _record(system, Action.ACCEPT, state)
         removed = tuple(name for component in state.run.components
                         for name in restorers.of(component).accept())
+        system.audit.ended(Action.ACCEPT, run_id, removed=", ".join(removed))
         journal.restores.accept(run_id, Aftermath(system.clock(), removed))
         kept = "the old state is live" if state.undone else "the restored state is live"
         return _decided(state, f"{kept}, and nothing else is kept", removed)
@@ -78,6 +83,11 @@ def _open(system: System, run_id: str,
             finish(system, journal, state, targets)
             state = journal.restores.state(run_id)
         yield journal, state, Restorers(system, run_id, targets, state.run.part)
+
+
+def _record(system: System, action: Action, state: RestoreState) -> None:
+    system.audit.record(action, state.run.run_id, phase="begins", set=str(state.run.set_id),
+                        components=", ".join(state.run.components), into=spelled(state.run.place))
 
 
 def _decided(state: RestoreState, told: str, removed: tuple[str, ...] = ()) -> Decided:

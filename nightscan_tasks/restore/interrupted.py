@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nightscan_tasks.audit import Action
 from nightscan_tasks.components.restorer import Position
 from nightscan_tasks.errors import NightscanError, RestoreRefused
 from nightscan_tasks.ledger.restore_records import (
@@ -32,6 +33,8 @@ def finish_interrupted(system: System, journal: Journal, targets: Targets) -> li
 
 def finish(system: System, journal: Journal, state: RestoreState, targets: Targets) -> str:
     """Go on with one restore that was cut off, or take it back; the sentence that says which."""
+    system.audit.record(Action.RESTORE, state.run.run_id, phase="was cut off: goes on, or back",
+                        set=str(state.run.set_id), components=", ".join(state.run.components))
     restorers = Restorers(system, state.run.run_id, targets, state.run.part)
     if state.swapping is None:
         for component in state.run.components:
@@ -93,6 +96,7 @@ def _words(found: dict[str, Position]) -> str:
 def _settle(system: System, journal: Journal, state: RestoreState, ending: RestoreEnding,
             done: tuple[RestoredComponent, ...], told: str) -> str:
     now = system.clock()
+    system.audit.ended(Action.RESTORE, state.run.run_id, ending=ending.value, told=told)
     journal.restores.settle(RestoreOutcome(
         state.run.run_id, ending, now, (now - state.run.opened_at).total_seconds(), done,
         None if ending is RestoreEnding.RESTORED else told, (told,)))

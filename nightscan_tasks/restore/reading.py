@@ -69,6 +69,8 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
     """The plain bytes of an artifact. `DigestMismatch`, at the latest at the end, when they are not
     what was saved: whoever reads must not make anything of it public before the end.
     """
+    if manifest.encrypted_for:
+        system.audit.key_used(str(manifest.set_id), catalog.store.name, key=manifest.encrypted_for)
     key = manifest.set_id.key(artifact.name)
     name = f"{catalog.store.name} {key}"
     with catalog.store.open(key) as chunks:

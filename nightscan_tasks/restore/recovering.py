@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from nightscan_tasks import health
+from nightscan_tasks.audit import Action
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.health import Health, run_services
@@ -72,6 +73,7 @@ def recover(system: System, url: str, choice: Choice | None = None, *, watch: Wa
     with clock.stage("find"):
         source = find_sets(system, url)
         _, manifest = choose(system, replace(choice or Choice(), store=source.url), LIVE)
+    system.audit.record(Action.RESTORE, str(manifest.set_id), phase="recovery begins", store=source.url)
     others = _application(source, manifest)
     if source.url != system.primary.url:
         with clock.stage("fetch"):

@@ -64,6 +64,14 @@ class Request:
     safety: Plan | None = None
 
 
+def spelled(facts: Part | Place) -> str:
+    """A part, or a place, as one line of the audit record; empty where it is all of it."""
+    given = {name: value for name, value in vars(facts).items() if value}
+    return "the live application" if given.pop("live", False) else "; ".join(
+        f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in given.items())
+
+
 def components_of(what: str, targets: Targets, part: Part) -> tuple[str, ...]:
     """The components that `full`, or the name of one, means; `RestoreRefused` for what does not fit.
 

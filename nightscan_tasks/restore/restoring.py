@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from nightscan_tasks.audit import Action
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch, NightscanError, NotFound, RestoreRefused, RestoreUndone
 from nightscan_tasks.ledger.restore_records import (
@@ -29,7 +30,7 @@ from nightscan_tasks.restore.journal import Journal, holding, journals, open_jou
 from nightscan_tasks.restore.planning import RestorePlan, plan_components
 from nightscan_tasks.restore.rates import objective_seconds
 from nightscan_tasks.restore.reading import SetSource, Watch, sound_copies
-from nightscan_tasks.restore.request import Request, with_targets
+from nightscan_tasks.restore.request import Request, spelled, with_targets
 from nightscan_tasks.restore.restorers import Restorers
 from nightscan_tasks.restore.safety import save_live
 from nightscan_tasks.stores.base import Store
@@ -129,6 +130,11 @@ class _Work:
         return self._take_over(staged)
 
     def _open(self) -> None:
+        place = self.request.targets.place
+        self.system.audit.record(
+            Action.RESTORE, self.run_id, phase="begins", set=str(self.manifest.set_id),
+            store=self.catalog.store.url, components=", ".join(self.request.components),
+            part=spelled(self.request.part), into=spelled(place))
         self.journal.restores.open(RestoreRun(
             self.run_id, self.manifest.set_id, self.catalog.store.name, self.catalog.store.url,
             self.request.components, self.request.targets.place, self.request.part, self.opened_at,
@@ -231,6 +237,7 @@ class _Work:
 
     def _settle(self, ending: RestoreEnding, done: tuple[RestoredComponent, ...],
                 problem: str | None) -> None:
+        self.system.audit.ended(Action.RESTORE, self.run_id, ending=ending.value, problem=problem or "")
         self.journal.restores.settle(RestoreOutcome(
             self.run_id, ending, self.system.clock(), time.monotonic() - self.began, done, problem,
             tuple(self.notes)))
