@@ -28,6 +28,7 @@ _COMMANDS = (
     Lazy("health", "check that what is live works"),
     Lazy("reconcile", "compare rows with files, and with the sets"),
     Lazy("validate", "compare every file with the hash that was recorded of it"),
+    Lazy("audit", "who restored, deleted, held, or used the private key, and when"),
     Lazy("world", "a whole NightScan on loopback, to try things on"),
     Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
 )
