@@ -9,7 +9,8 @@ from datetime import datetime
 
 from nightscan_tasks import wire
 from nightscan_tasks.errors import AlreadyExists, ManifestInvalid, NotFound
-from nightscan_tasks.model import FORMAT_VERSION, GUIDE_NAME, MANIFEST_NAME, Manifest, SetId, Tier
+from nightscan_tasks.manifest import parse
+from nightscan_tasks.model import GUIDE_NAME, MANIFEST_NAME, Manifest, SetId, Tier
 from nightscan_tasks.stores.base import Store
 
 Sign = Callable[[bytes], bytes]
@@ -20,27 +21,11 @@ _LARGEST_SIGNATURE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
-class Header:
-    """What every format version has, so that a newer one can be told from a damaged one."""
-
-    format_version: int
-
-
-@dataclass(frozen=True)
 class Broken:
     """A manifest that is there but cannot be used, and why."""
 
     set_id: SetId
     problem: str
-
-
-def parse(data: bytes, *, source: str) -> Manifest:
-    """A manifest from its bytes; `ManifestInvalid` when truncated, of a newer format, or nonsense."""
-    version = wire.decode(Header, data, source=source).format_version
-    if version > FORMAT_VERSION:
-        raise ManifestInvalid(f"{source} is of format {version}, this program reads up to {FORMAT_VERSION}: "
-                              f"install a newer nightscan-tasks")
-    return wire.decode(Manifest, data, source=source)
 
 
 def signature_name(name: str, data: bytes) -> str:

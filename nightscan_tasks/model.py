@@ -29,6 +29,8 @@ COMPONENTS = ("database", "redis", "user_data", "system_config", "source_code")
 MANIFEST_NAME = "manifest.json"
 GUIDE_NAME = "RESTORE.md"
 FORMAT_VERSION = 1
+BLOCK_BYTES = 8 << 20
+"""Of a stored artifact; each block has a hash of its own in the manifest."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SET_ID = re.compile(r"(?P<tier>[a-z_]+)/(?P<stamp>\d{8}T\d{6}Z)")
@@ -158,6 +160,9 @@ class Artifact:
     plain_sha256: str
     stored_bytes: int
     stored_sha256: str
+    block_bytes: int = 0
+    stored_blocks: tuple[str, ...] = ()
+    """The SHA-256 of each `block_bytes` of the stored file; older sets have none."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,23 @@
-"""Streams that count and hash what passes through them, and streams that are read ahead."""
+"""Streams that count and hash what passes through them, and streams that are read ahead.
+
+A stream can also be hashed block by block: then each block is known to be whole before the next is read,
+and nobody has to take in bytes that nobody has compared.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from nightscan_tasks.model import Buffer, Chunks
+from nightscan_tasks.errors import DigestMismatch
+from nightscan_tasks.model import BLOCK_BYTES, Buffer, Chunks
 
 T = TypeVar("T")
 _LEAVE_AFTER_SECONDS = 5
@@ -49,6 +56,86 @@ def tally(chunks: Iterable[Buffer]) -> Tally:
     for chunk in chunks:
         result.add(chunk)
     return result
+
+
+@dataclass
+class BlockHashes:
+    """SHA-256 of each block of `block_bytes` of what passed; the last block may be shorter."""
+
+    block_bytes: int = BLOCK_BYTES
+    _done: list[str] = field(default_factory=list)
+    _open: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _open_bytes: int = 0
+
+    def add(self, chunk: Buffer) -> None:
+        """Hash one buffer, of any size."""
+        rest = memoryview(chunk)
+        while rest:
+            piece = rest[:self.block_bytes - self._open_bytes]
+            self._open.update(piece)
+            self._open_bytes += len(piece)
+            rest = rest[len(piece):]
+            if self._open_bytes == self.block_bytes:
+                self._done.append(self._open.hexdigest())
+                self._open, self._open_bytes = hashlib.sha256(), 0
+
+    @property
+    def sha256s(self) -> tuple[str, ...]:
+        """The digests so far, lower-case hex; the last is of what has come of its block."""
+        return (*self._done, self._open.hexdigest()) if self._open_bytes else tuple(self._done)
+
+    def through(self, chunks: Iterable[Buffer]) -> Chunks:
+        """The same stream, hashed."""
+        for chunk in chunks:
+            self.add(chunk)
+            yield chunk
+
+
+@contextmanager
+def compared_blocks(chunks: Iterable[Buffer], sha256s: Sequence[str], *, block_bytes: int,
+                    name: str) -> Iterator[Chunks]:
+    """The same stream, of which no byte is given before its whole block was compared.
+
+    Blocks are collected and compared while the one before them is used: three are in memory at most.
+    `DigestMismatch` names the first block that differs, is missing, or is too many; what was given until
+    then is in order.
+    """
+    compared = _compared(chunks, sha256s, block_bytes, name)
+    with ReadAhead(compared, depth=1, name="compare") as ahead:
+        yield iter(ahead)
+
+
+def _compared(chunks: Iterable[Buffer], sha256s: Sequence[str], block_bytes: int, name: str) -> Chunks:
+    count = 0
+    for count, block in enumerate(_collected(chunks, block_bytes), start=1):
+        begin = (count - 1) * block_bytes
+        if count > len(sha256s):
+            raise DigestMismatch(f"{name} is damaged: it has more than the {begin:,} bytes that it had")
+        found, expected = hashlib.sha256(block).hexdigest(), sha256s[count - 1]
+        if found != expected:
+            raise DigestMismatch(f"{name} is damaged between bytes {begin:,} and {begin + len(block):,}: "
+                                 f"sha256 expected {expected[:12]}…, read {found[:12]}…")
+        yield block
+    if count < len(sha256s):
+        raise DigestMismatch(f"{name} is damaged: it is cut short at or before byte {count * block_bytes:,}")
+
+
+def _collected(chunks: Iterable[Buffer], block_bytes: int) -> Iterator[memoryview]:
+    """The stream in blocks of that size; the last may be shorter."""
+    # One is filled, one waits, one is used.
+    ring = cycle([memoryview(bytearray(block_bytes)) for _ in range(3)])
+    block, filled = next(ring), 0
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            piece = rest[:block_bytes - filled]
+            block[filled:filled + len(piece)] = piece
+            filled, rest = filled + len(piece), rest[len(piece):]
+            if filled == block_bytes:
+                yield block
+                block, filled = next(ring), 0
+    if filled:
+        yield block[:filled]
 
 
 class Abandoned(Exception):
