@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCKING := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench lock clean
+.PHONY: help install demo test lint format chaos bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ lint: install ## ruff, mypy --strict, import contracts
 
 format: install ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
+
+chaos: install ## a hundred runs with random faults, checked against a model; SEED=… repeats one, RUNS=…
+	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 bench: install ## how fast and how small, against what a user would use instead
 	@$(BIN)/python -m benchmarks

@@ -1,0 +1,262 @@
+"""What can go wrong: each fault is struck at one moment, and mended at another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from chaos.proxy import Mood
+from chaos.site import Site
+from nightscan_tasks.ledger import Ending
+from nightscan_tasks.world.world import World
+
+_GOOD = frozenset({Ending.GOOD})
+_COPIES_LATER = frozenset({Ending.GOOD, Ending.DEGRADED})
+_PARTS_LOST = frozenset({Ending.GOOD, Ending.DEGRADED, Ending.INCOMPLETE, Ending.FAILED})
+
+Mend = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike` breaks something, picked by a chance from 0 to 1, and returns how to mend it, if that must be.
+
+    `endings` are how a run may end that meets it: less than good only where work was really impossible.
+    """
+
+    strike: Callable[[Site, float], Mend | None]
+    endings: frozenset[Ending] = _GOOD
+    possible: Callable[[Site], bool] = lambda _site: True
+
+
+def _worker(site: Site, chance: float) -> Any:
+    names = ("fast", "heavy", "control")
+    return site.crew.hands[names[int(chance * len(names)) % len(names)]]
+
+
+def kill_child(site: Site, chance: float) -> None:
+    """Kill -9 of a child of a worker's pool: what the kernel does when memory is short."""
+    children = _worker(site, chance).children()
+    if children:
+        _kill(children[int(chance * 97) % len(children)])
+
+
+def kill_worker(site: Site, chance: float) -> None:
+    """Kill -9 of a whole worker."""
+    _worker(site, chance).send(signal.SIGKILL)
+
+
+def kill_beat(site: Site, _chance: float) -> None:
+    """Kill -9 of beat."""
+    site.crew.hands["beat"].send(signal.SIGKILL)
+
+
+def kill_pg_dump(site: Site, _chance: float) -> None:
+    """Kill -9 of pg_dump, as soon as one runs."""
+    _kill_program(site, "pg_dump")
+
+
+def kill_gpg(site: Site, _chance: float) -> None:
+    """Kill -9 of gpg, as soon as one runs."""
+    _kill_program(site, "gpg")
+
+
+def stop_worker(site: Site, chance: float) -> None:
+    """SIGTERM: a worker is to end when its work is done, and is started again."""
+    _worker(site, chance).send(signal.SIGTERM)
+
+
+def quit_worker(site: Site, chance: float) -> None:
+    """SIGQUIT: a worker is to end at once."""
+    _worker(site, chance).send(signal.SIGQUIT)
+
+
+def freeze_worker(site: Site, chance: float) -> Mend:
+    """A worker stands still, longer than its leases last, and then wakes up."""
+    hand = _worker(site, chance)
+    pids = [hand.pid, *hand.children()]
+    for pid in pids:
+        _signal(pid, signal.SIGSTOP)
+
+    def mend() -> None:
+        for pid in pids:
+            _signal(pid, signal.SIGCONT)
+
+    return mend
+
+
+def restart_broker(site: Site, _chance: float) -> Mend:
+    """The broker goes, and comes back with what it had written down."""
+    return _restart(site, "broker")
+
+
+def restart_database(site: Site, _chance: float) -> Mend:
+    """PostgreSQL goes, and comes back."""
+    return _restart(site, "postgres")
+
+
+def flush_broker(site: Site, _chance: float) -> None:
+    """The broker loses every message."""
+    with redis.Redis.from_url(site.environ["NIGHTSCAN_BROKER_URL"]) as broker:
+        broker.flushdb()
+
+
+def flush_results(site: Site, _chance: float) -> None:
+    """The result backend loses everything, in mid-chord too."""
+    with redis.Redis.from_url(site.environ["NIGHTSCAN_RESULT_BACKEND"]) as results:
+        results.flushdb()
+
+
+def redeliver(site: Site, _chance: float) -> None:
+    """Every message that is being worked on is delivered once more."""
+    with (site.app.connection_for_write() as connection, connection.channel() as channel,
+          channel.conn_or_acquire() as broker):
+        for tag in broker.hkeys(channel.unacked_key):
+            channel.qos.restore_by_tag(tag.decode(), broker)
+
+
+def two_beats(site: Site, _chance: float) -> Mend:
+    """A second beat, which knows nothing of the first."""
+    name = f"beat-{time.monotonic_ns()}"
+    site.crew.beat(name)
+    return lambda: site.crew.dismiss(name)
+
+
+def s3_down(site: Site, _chance: float) -> Mend:
+    """Nobody answers at the S3."""
+    return _moody(site, Mood.DOWN)
+
+
+def s3_slow(site: Site, _chance: float) -> Mend:
+    """The S3 is slow."""
+    return _moody(site, Mood.SLOW)
+
+
+def s3_cut(site: Site, _chance: float) -> Mend:
+    """Connections to the S3 end in the middle."""
+    return _moody(site, Mood.CUT)
+
+
+def s3_silent(site: Site, _chance: float) -> Mend:
+    """The S3 accepts, and says nothing."""
+    return _moody(site, Mood.SILENT)
+
+
+def s3_500(site: Site, _chance: float) -> Mend:
+    """The S3 answers that it failed."""
+    return _moody(site, Mood.ERROR_500)
+
+
+def s3_403(site: Site, _chance: float) -> Mend:
+    """The S3 answers that it is forbidden."""
+    return _moody(site, Mood.ERROR_403)
+
+
+def disk_full(site: Site, _chance: float) -> Mend:
+    """Somebody else fills the disk of the primary store."""
+    filler = _disk(site) / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(65536)):
+            pass
+    return lambda: filler.unlink(missing_ok=True)
+
+
+def clock_forward(site: Site, _chance: float) -> Mend:
+    """The clock jumps a day forward, and back."""
+    return _clock(site, "+1d")
+
+
+def clock_back(site: Site, _chance: float) -> Mend:
+    """The clock jumps a day back, and forward again."""
+    return _clock(site, "-1d")
+
+
+FAULTS: dict[str, Fault] = {
+    "kill a pool child": Fault(kill_child),
+    "kill a worker": Fault(kill_worker),
+    "kill beat": Fault(kill_beat),
+    "kill pg_dump": Fault(kill_pg_dump, _PARTS_LOST),
+    "kill gpg": Fault(kill_gpg, _PARTS_LOST),
+    "SIGTERM a worker": Fault(stop_worker),
+    "SIGQUIT a worker": Fault(quit_worker),
+    "freeze a worker": Fault(freeze_worker),
+    "restart the broker": Fault(restart_broker),
+    "flush the broker": Fault(flush_broker),
+    "flush the results": Fault(flush_results),
+    "deliver again": Fault(redeliver),
+    "two beats": Fault(two_beats),
+    "restart the database": Fault(restart_database, _PARTS_LOST),
+    "S3 down": Fault(s3_down, _COPIES_LATER),
+    "S3 slow": Fault(s3_slow, _COPIES_LATER),
+    "S3 cuts": Fault(s3_cut, _COPIES_LATER),
+    "S3 silent": Fault(s3_silent, _COPIES_LATER),
+    "S3 500": Fault(s3_500, _COPIES_LATER),
+    "S3 403": Fault(s3_403, _COPIES_LATER),
+    "disk full": Fault(disk_full, _PARTS_LOST, lambda site: site.disk is not None),
+    "clock a day forward": Fault(clock_forward, _PARTS_LOST, lambda site: site.clock is not None),
+    "clock a day back": Fault(clock_back, _PARTS_LOST, lambda site: site.clock is not None),
+}
+"""Every fault by its name."""
+
+
+def _kill(pid: int) -> None:
+    _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _kill_program(site: Site, program: str) -> None:
+    """Kill the first process of that name below the site's workers; none may run for a while."""
+    for _ in range(100):
+        for pid in descendants([hand.pid for hand in site.crew.hands.values()]):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == program:
+                    return _kill(pid)
+        time.sleep(0.02)
+    return None
+
+
+def descendants(pids: list[int]) -> Iterator[int]:
+    """All processes below these, however deep."""
+    for pid in pids:
+        for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                below = [int(each) for each in listed.read_text(encoding="ascii").split()]
+                yield from below
+                yield from descendants(below)
+
+
+def _restart(site: Site, name: str) -> Mend:
+    site.world.stop(name)
+    return lambda: void(World.up(site.world.folder, services=(name,), celery=False))
+
+
+def void(_value: object) -> None:
+    """Nothing comes of it."""
+
+
+def _moody(site: Site, mood: Mood) -> Mend:
+    site.s3.turn(mood)
+    return lambda: site.s3.turn(Mood.PASS)
+
+
+def _clock(site: Site, offset: str) -> Mend:
+    site.move_clock(offset)
+    return lambda: site.move_clock("+0")
+
+
+def _disk(site: Site) -> Path:
+    if site.disk is None:
+        raise RuntimeError("there is no small disk")
+    return site.disk
