@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import click
 
-from nightscan_tasks.cli.choices import TIER, store_option
+from nightscan_tasks.cli.choices import MOMENT, TIER, store_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.sets import Listed, Listing, collect, remarks
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.model import Tier
+from nightscan_tasks.stores.build import as_of, is_s3
+from nightscan_tasks.system import System
 from nightscan_tasks.wording import age, size
 
 _HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE")
@@ -20,14 +23,19 @@ _HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE")
 @json_command(name="list", short_help="the sets there are, in every store")
 @click.option("--tier", type=TIER, help="Only sets of this tier.")
 @store_option("Only this store: primary, offsite, …")
-def command(session: Session, tier: str | None, store: str | None) -> None:
+@click.option("--as-of", "moment", type=MOMENT,
+              help="Versioned buckets as they were then, whatever was replaced or hidden since.")
+def command(session: Session, tier: str | None, store: str | None, moment: datetime | None) -> None:
     """List the sets there are, the newest first, in every store.
 
     INDEX is what --index of verify and restore takes: 1 is the newest complete set of its tier.
     Exit status 3 when a store could not be read, or a set is damaged or has no readable manifest.
     """
-    chosen = (session.store_name(store),) if store else ()
-    listing = collect(session.system, stores=chosen, tier=Tier(tier) if tier else None)
+    chosen: tuple[str, ...] = (session.store_name(store),) if store else ()
+    system = session.system
+    if moment:
+        system, chosen = _past(system, chosen, moment)
+    listing = collect(system, stores=chosen, tier=Tier(tier) if tier else None)
     session.finish(_status(listing), _as_json(listing), lines(listing, now=session.system.clock()))
 
 
@@ -48,6 +56,22 @@ def lines(listing: Listing, *, now: datetime) -> Iterator[str]:
         yield f"{name}: {url}{' (could not be read)' if name in unread else ''}"
     for problem in unread.values():
         yield from fold(problem, indent="    ")
+
+
+def _past(system: System, chosen: tuple[str, ...], moment: datetime) -> tuple[System, tuple[str, ...]]:
+    """The same system with its S3 stores as they were, and the names of those: a directory keeps no past."""
+    names = tuple(store.name for store in system.stores
+                  if is_s3(store.url) and (not chosen or store.name in chosen))
+    if not names:
+        raise click.UsageError("--as-of: no S3 store is meant, and a directory keeps no past; "
+                               "`nightscan list` says which stores there are")
+    past = {"primary_url": _then(system.settings.primary, moment), "bucket": "",
+            "offsite_urls": tuple(_then(url, moment) for url in system.settings.offsites)}
+    return replace(system, settings=system.settings.model_copy(update=past)), names
+
+
+def _then(url: str, moment: datetime) -> str:
+    return as_of(url, moment) if is_s3(url) else url
 
 
 def _row(each: Listed, now: datetime) -> list[str]:

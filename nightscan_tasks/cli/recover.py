@@ -19,6 +19,7 @@ from nightscan_tasks.doctor.finding import Finding, Level
 from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.restore import Choice
 from nightscan_tasks.restore.recovering import Stage, recover
+from nightscan_tasks.stores.build import as_of
 from nightscan_tasks.wording import duration
 
 _HELP = """Put everything back on a machine that has nothing but this program and the private key.
@@ -45,9 +46,12 @@ nightscan recover --from s3://nightscan-backups
 @click.option("--set", "set_id", type=SET_ID, metavar="ID", help="This set.")
 @click.option("--tier", type=TIER, help="The newest complete set of this tier; else of any.")
 @click.option("--before", type=MOMENT, help="The newest complete set from before then.")
+@click.option("--as-of", "moment", type=MOMENT,
+              help="Read a versioned bucket as it was then, whatever was replaced or hidden since.")
 def command(session: Session, url: str, set_id: SetId | None, tier: str | None,
-            before: datetime | None) -> None:
+            before: datetime | None, moment: datetime | None) -> None:
     """Put everything back; say how long each stage took."""
+    url = as_of(url, moment) if moment else url
     choice = Choice(set_id=set_id, tier=Tier(tier) if tier else None, before=before)
     with watched(session, f"recover from {url}") as watch:
         done = recover(session.system, url, choice, watch=watch,

@@ -95,9 +95,10 @@ def recover(system: System, url: str, choice: Choice | None = None, *, watch: Wa
 
 def find_sets(system: System, url: str) -> Store:
     """The store at a URL, or below the usual prefix of a bucket of which only the name is known."""
-    candidates = [url.rstrip("/")]
-    if url.startswith("s3://") and "/" not in url.removeprefix("s3://").rstrip("/"):
-        candidates.append(f"{candidates[0]}/{_USUAL_PREFIX}")
+    place, mark, moment = url.partition("?") if url.startswith("s3://") else (url, "", "")
+    candidates = [place.rstrip("/") + mark + moment]
+    if place.startswith("s3://") and "/" not in place.removeprefix("s3://").rstrip("/"):
+        candidates.append(f"{place.rstrip('/')}/{_USUAL_PREFIX}{mark}{moment}")
     for candidate in candidates:
         store = system.store(candidate)
         if Catalog(store).ids():

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.model import Tier
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.directory import DirectoryStore
 from nightscan_tasks.stores.retrying import Retrying
 
+_AS_OF = "as_of="
+_AUDIT = "audit"
+_FOLDERS = (*(tier.value for tier in Tier), _AUDIT, "leases", "runs", "open", "restores", "open-restores",
+            "drills", "holds", "trusted", "removing", "reads", "scrubs", "rotation", "probe")
+
 
 def build_store(name: str, url: str, settings: Settings) -> Store:
     """The store at `s3://bucket/prefix`, `file:///path` or a path; `SettingsError` for another URL.
 
+    `s3://bucket/prefix?as_of=2026-11-23T02:00:00Z` is a versioned bucket as it was then, to be read only.
     Nothing is asked of a server or disk yet, except for the user and group of `NIGHTSCAN_OWNER`.
     """
     parts = urlsplit(url)
@@ -23,7 +31,7 @@ def build_store(name: str, url: str, settings: Settings) -> Store:
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return _directory(name, unquote(parts.path), settings)
     if parts.scheme == "s3" and parts.netloc:
-        return _s3(name, parts.netloc, unquote(parts.path), settings)
+        return _s3(name, parts, settings)
     raise SettingsError(f"the {name} store's URL cannot be used: {parts.scheme}://…; valid are for "
                         "example s3://nightscan-backups/nightscan, /opt/nightscan/backups and "
                         "file:///mnt/nas/backups")
@@ -35,12 +43,49 @@ def _directory(name: str, path: str, settings: Settings) -> Store:
     return Retrying(DirectoryStore(name, Path(path), owner=settings.owner))
 
 
-def _s3(name: str, bucket: str, prefix: str, settings: Settings) -> Store:
+def is_s3(url: str) -> bool:
+    """Whether a store's URL names a bucket."""
+    return url.startswith("s3://")
+
+
+def as_of(url: str, moment: datetime) -> str:
+    """The URL of a bucket as it was at a moment; `SettingsError` for another store's URL."""
+    if not is_s3(url):
+        raise SettingsError(f"{url} is not s3://…: only a versioned bucket can be read as it was at a moment")
+    return f"{url.partition('?')[0]}?{_AS_OF}{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _s3(name: str, parts: SplitResult, settings: Settings) -> Store:
     # Imported here: boto3 costs a process 30 MB, which one with directories only need not pay.
     from nightscan_tasks.stores.parts import Cutter
     from nightscan_tasks.stores.s3 import S3Store, Transfer
+    from nightscan_tasks.stores.s3_keeping import Keeping
 
-    return Retrying(S3Store(
-        name, bucket, prefix, endpoint=settings.s3_endpoint,
-        storage_class=settings.s3_storage_class,
-        transfer=Transfer(cutter=Cutter(temp_dir=settings.temp_dir))))
+    moment = _moment(name, unquote(parts.query))
+    store = S3Store(name, parts.netloc, unquote(parts.path), endpoint=settings.s3_endpoint,
+                    storage_class=settings.s3_storage_class,
+                    transfer=Transfer(cutter=Cutter(temp_dir=settings.temp_dir)),
+                    keeping=Keeping(settings.s3_lock_mode, _days(settings), folders=_FOLDERS))
+    return Retrying(store if moment is None else store.as_of(moment))
+
+
+def _days(settings: Settings) -> dict[str, int]:
+    """For how many days what is in each folder is locked. Audit records are, as long as any set.
+
+    Leases and the ledger are not: they say what is going on now, and are replaced all the time.
+    """
+    days = {tier.value: number for tier, number in settings.lock_days.items()}
+    return days | {_AUDIT: max(days.values(), default=0)}
+
+
+def _moment(name: str, query: str) -> datetime | None:
+    if not query:
+        return None
+    try:
+        moment = datetime.fromisoformat(query.removeprefix(_AS_OF)) if query.startswith(_AS_OF) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise SettingsError(f"the {name} store's URL ends in ?{query}, which means nothing; an s3:// URL may "
+                            f"end for example in ?{_AS_OF}2026-11-23T02:00:00Z")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -15,7 +15,7 @@ from nightscan_tasks.stores import folders, keys
 from nightscan_tasks.stores.base import Entry, StoreHealth
 from nightscan_tasks.stores.disk import Disk
 from nightscan_tasks.stores.draft import Draft, hidden_name, modified_at, version
-from nightscan_tasks.stores.probing import probe_by_writing
+from nightscan_tasks.stores.probing import probe_by_writing, sweep_probes
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}  # nothing, or a link, or a socket
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -99,8 +99,8 @@ class DirectoryStore:
         return None
 
     def sweep(self, older_than: datetime) -> Sequence[str]:
-        """See `Store.sweep`: hidden files whose writer has not written since `older_than`."""
-        removed = []
+        """See `Store.sweep`: hidden files whose writer has not written since `older_than`, and probes."""
+        removed = sweep_probes(self, older_than)
         for path, found in self._files(""):
             *above, name = path.split("/")
             if not name.startswith(keys.HIDDEN) or modified_at(found) >= older_than:

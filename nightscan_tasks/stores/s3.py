@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from nightscan_tasks.errors import NotFound
+from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.model import Buffer, Chunks, Stored
 from nightscan_tasks.stores import keys
 from nightscan_tasks.stores.base import Entry, StoreHealth
 from nightscan_tasks.stores.parts import Cutter
-from nightscan_tasks.stores.probing import probe_by_writing
+from nightscan_tasks.stores.probing import probe_by_writing, sweep_probes
+from nightscan_tasks.stores.s3_as_of import AsOf
 from nightscan_tasks.stores.s3_bucket import Bucket, Limits
 from nightscan_tasks.stores.s3_download import Download
+from nightscan_tasks.stores.s3_keeping import Keeping
 from nightscan_tasks.stores.s3_upload import Upload, etag_of
 from nightscan_tasks.stores.s3_versions import Versions
 from nightscan_tasks.streams import Tally
@@ -40,16 +42,18 @@ class S3Store:
     """
 
     def __init__(self, name: str, bucket: str, prefix: str, *,
-                 endpoint: str = "", storage_class: str = "STANDARD", client: Any = None,
-                 transfer: Transfer | None = None) -> None:
+                 endpoint: str = "", storage_class: str = "STANDARD",
+                 transfer: Transfer | None = None, keeping: Keeping | None = None) -> None:
         self._name = name
         self._base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._url = f"s3://{bucket}/{self._base}".rstrip("/")
         self._storage_class = storage_class
         self._transfer = transfer or Transfer()
         self._bucket = Bucket(name, bucket, self._url, endpoint=endpoint,
-                              limits=self._transfer.limits, client=client)
+                              limits=self._transfer.limits)
         self._versions = Versions(self._bucket)
+        self._keeping = keeping or Keeping()
+        self._brief: dict[str, str] = {}  # what was last written to short-lived keys, while versions are kept
 
     @property
     def name(self) -> str:
@@ -63,13 +67,16 @@ class S3Store:
 
     def put(self, key: str, chunks: Iterable[Buffer], *, if_absent: bool = False) -> Stored:
         """See `Store.put`. At most two parts are held, 64 MiB in all."""
-        upload = Upload(self._bucket, self._path(key), storage_class=self._storage_class,
-                        if_absent=if_absent)
+        path = self._path(key)
+        upload = Upload(self._bucket, path, storage_class=self._storage_class, if_absent=if_absent,
+                        lock=self._lock(key))
         tally = Tally()
         with closing(self._transfer.cutter.cut(tally.through(chunks))) as parts:
             first = next(parts)
-            etag = upload.whole(first) if first.last else upload.in_parts(chain([first], parts))
-        return Stored(key, tally.total_bytes, tally.sha256, etag)
+            written = upload.whole(first) if first.last else upload.in_parts(chain([first], parts))
+        if written.version_id and self._keeping.is_brief(key):
+            self._drop_replaced(path, written.version_id)
+        return Stored(key, tally.total_bytes, tally.sha256, written.etag)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Chunks]:
@@ -118,15 +125,30 @@ class S3Store:
         return hold.until if hold else None
 
     def sweep(self, older_than: datetime) -> Sequence[str]:
-        """See `Store.sweep`: multipart uploads begun before `older_than`, below the prefix only."""
-        removed = []
+        """See `Store.sweep`, below the prefix only: multipart uploads, and versions nobody asks for.
+
+        What was replaced or hidden goes `undo_days` later than the rest, and once its lock is over.
+        """
+        removed = [*self._sweep_uploads(older_than), *sweep_probes(self, older_than)]
+        if self._versions.kept():
+            undo = timedelta(days=self._keeping.undo_days)
+            for prefix in self._swept():
+                removed += self._versions.sweep(
+                    prefix, lambda path: older_than - (timedelta() if self._is_brief(path) else undo))
+        return removed
+
+    def as_of(self, moment: datetime) -> AsOf:
+        """The same as it was at a moment, to be read only; a bucket that keeps no versions has no past."""
+        return AsOf(self._bucket, moment, name=self._name, base=self._base,
+                    url=f"{self._url}?as_of={moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+    def _sweep_uploads(self, older_than: datetime) -> Iterator[str]:
         for page in self._bucket.pages("list_multipart_uploads", Prefix=self._base):
             for upload in page.get("Uploads", []):
                 if upload["Initiated"] < older_than:
                     self._abort(upload["Key"], upload["UploadId"])
-                    removed.append(f"unfinished upload of {upload['Key']} in {self._url}, begun "
-                                   f"{upload['Initiated'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        return removed
+                    yield (f"unfinished upload of {upload['Key']} in {self._url}, begun "
+                           f"{upload['Initiated'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
 
     def probe(self) -> StoreHealth:
         """See `Store.probe`."""
@@ -136,6 +158,24 @@ class S3Store:
 
     def link_latest(self, links: dict[str, str]) -> None:
         """A bucket has no links: nothing happens."""
+
+    def _swept(self) -> Sequence[str]:
+        """Where old versions are ours to remove: below the prefix, or without one in the folders we make."""
+        return (self._base,) if self._base else tuple(f"{folder}/" for folder in self._keeping.folders)
+
+    def _lock(self, key: str) -> dict[str, Any]:
+        return self._keeping.lock(key, self._bucket.now()) if self._keeping.locks(key) else {}
+
+    def _is_brief(self, path: str) -> bool:
+        return self._keeping.is_brief(path.removeprefix(self._base))
+
+    def _drop_replaced(self, path: str, version_id: str) -> None:
+        """Remove what this process wrote there before: heartbeats would leave a version every few seconds."""
+        before = self._brief.get(path)
+        self._brief[path] = version_id
+        if before is not None:
+            with suppress(NightscanError):  # it is done when the lease is tidied away, or by a sweep
+                self._versions.remove(path, before)
 
     def _path(self, key: str) -> str:
         keys.check_key(key)

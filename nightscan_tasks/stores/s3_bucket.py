@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from nightscan_tasks.errors import AlreadyExists, NightscanError, NotFound, StoreError, StoreRefused
 from nightscan_tasks.settings import without_secret
-from nightscan_tasks.stores.s3_errors import Request, status_of
+from nightscan_tasks.stores.s3_errors import Request, code_of, status_of
 
 FAILURES = (BotoCoreError, ClientError, HTTPError, OSError)
 """Whatever a request, or the reading of its answer, may raise."""
@@ -30,6 +30,7 @@ _NEEDED = {
     "complete_multipart_upload": {"ETag"}}
 _TAKEN = {409, 412}
 _CHANGED = 412
+_NO_LOCK = "InvalidRequest"
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,13 @@ class Bucket:
 
     versioned: bool | None = None
 
-    def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits,
-                 client: Any = None) -> None:
+    def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits) -> None:
         self.limits = limits
         self._store = store
         self._bucket = bucket
         self._url = url
         self._endpoint = endpoint
-        self._client = client
+        self._client: Any = None
         self._lock = threading.Lock()
         self._told: tuple[datetime, float] | None = None  # the server's clock, and ours that nobody sets
 
@@ -134,6 +134,11 @@ class Bucket:
         if "IfNoneMatch" in arguments and status in _TAKEN:
             raise AlreadyExists(f"{self._store} {self._url} already has {path}: somebody else was "
                                 "first, and it was left alone") from exc
+        if "ObjectLockMode" in arguments and code_of(exc) == _NO_LOCK:
+            raise StoreRefused(self.said(
+                f"{path} was not stored: NIGHTSCAN_S3_LOCK_MODE is set, and the bucket takes no locks. Make "
+                f"one that does (create-bucket --object-lock-enabled-for-bucket), or unset it; "
+                f"`nightscan doctor` says more")) from exc
         if "IfMatch" in arguments and status == _CHANGED:
             raise StoreError(f"{self._store} {self._url}: {path} was replaced while it was read; "
                              "read it again from its beginning") from exc

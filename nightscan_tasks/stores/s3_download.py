@@ -18,10 +18,11 @@ class Download:
     It goes on with the same object or not at all: one that was replaced meanwhile is `StoreError`.
     """
 
-    def __init__(self, bucket: Bucket, path: str) -> None:
+    def __init__(self, bucket: Bucket, path: str, *, version_id: str = "") -> None:
         self._bucket = bucket
         self._path = path
-        answer = bucket.call("get_object", Key=path)
+        self._which = {"VersionId": version_id} if version_id else {}
+        answer = bucket.call("get_object", Key=path, **self._which)
         self._body: Any = answer["Body"]
         self._etag = answer["ETag"]
         self._stored_bytes = int(answer["ContentLength"])
@@ -53,7 +54,7 @@ class Download:
     def _resume(self, done_bytes: int) -> None:
         self.close()
         answer = self._bucket.call("get_object", Key=self._path, Range=f"bytes={done_bytes}-",
-                                   IfMatch=self._etag)
+                                   IfMatch=self._etag, **self._which)
         self._body = answer["Body"]
         if not str(answer.get("ContentRange", "")).startswith(f"bytes {done_bytes}-"):
             raise StoreError(f"{self._path}: the server cannot go on at byte {done_bytes:,} after "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from nightscan_tasks.errors import AlreadyExists, NightscanError, NotFound, StoreError
@@ -17,21 +18,36 @@ _TOKEN = "write"  # noqa: S105 - the name of a metadata field, not a secret
 _IA_LEAST_BYTES = 128 * 1024
 
 
+@dataclass(frozen=True)
+class Written:
+    """An object as the server answered for it; `version_id` is empty where no versions are kept."""
+
+    etag: str
+    version_id: str = ""
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Written:
+        """From the answer to the request that wrote it, or to one that looked at it."""
+        return cls(etag_of(answer), str(answer.get("VersionId") or ""))
+
+
 class Upload:
-    """The writing of one object. Each of its two ways returns the ETag.
+    """The writing of one object. Each of its two ways returns what was written; `lock` goes with it.
 
     Every object carries a token of its write. Where an answer was lost and the repeated request
     found the object there, the token says whose it is.
     """
 
-    def __init__(self, bucket: Bucket, path: str, *, storage_class: str, if_absent: bool) -> None:
+    def __init__(self, bucket: Bucket, path: str, *, storage_class: str, if_absent: bool,
+                 lock: Mapping[str, Any]) -> None:
         self._bucket = bucket
         self._path = path
         self._storage_class = storage_class
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
+        self._lock = lock
         self._token = secrets.token_hex(16)
 
-    def whole(self, part: Part) -> str:
+    def whole(self, part: Part) -> Written:
         """Write an object that is one part, in one request."""
         # Classes for infrequent access bill each object as 128 KiB and for 30 days at least: leases,
         # records and manifests are smaller, and some live for seconds.
@@ -43,7 +59,7 @@ class Upload:
         finally:
             part.drop()
 
-    def in_parts(self, parts: Iterable[Part]) -> str:
+    def in_parts(self, parts: Iterable[Part]) -> Written:
         """Write an object of several parts, each sent while the next is read."""
         if self._condition:
             self._require_absent()  # before gigabytes are sent for nothing
@@ -81,25 +97,25 @@ class Upload:
         finally:
             part.drop()
 
-    def _commit(self, operation: str, checksum: str, **arguments: Any) -> str:
+    def _commit(self, operation: str, checksum: str, **arguments: Any) -> Written:
         """The request that makes the object visible, and whether it did."""
         try:
             answer = self._bucket.call(operation, Key=self._path, **self._condition, **arguments)
         except (StoreError, NotFound, AlreadyExists):
-            etag = self._landed()
-            if etag is None:
+            landed = self._landed()
+            if landed is None:
                 raise
-            return etag
+            return landed
         self._check(answer, checksum)
-        return etag_of(answer)
+        return Written.of(answer)
 
-    def _landed(self) -> str | None:
-        """The object's ETag if it is there and this very write made it."""
+    def _landed(self) -> Written | None:
+        """The object if it is there and this very write made it."""
         try:
             answer = self._bucket.call("head_object", Key=self._path)
         except NightscanError:
             return None
-        return etag_of(answer) if answer.get("Metadata", {}).get(_TOKEN) == self._token else None
+        return Written.of(answer) if answer.get("Metadata", {}).get(_TOKEN) == self._token else None
 
     def _require_absent(self) -> None:
         try:
@@ -124,10 +140,10 @@ class Upload:
             exc.add_note(f"The parts sent so far stay until they are swept: {failure}")
 
     def _born(self, storage_class: str) -> dict[str, Any]:
-        return {"StorageClass": storage_class, "Metadata": {_TOKEN: self._token}}
+        return {"StorageClass": storage_class, "Metadata": {_TOKEN: self._token}, **self._lock}
 
 
-def etag_of(answer: dict[str, Any]) -> str:
+def etag_of(answer: Mapping[str, Any]) -> str:
     """An ETag without its quotes."""
     return str(answer["ETag"]).strip('"')
 

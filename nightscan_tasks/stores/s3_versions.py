@@ -7,10 +7,11 @@ whenever that ends early, the object is still there, and still listed. What some
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from nightscan_tasks.errors import Locked, NotFound, StoreRefused
@@ -45,7 +46,7 @@ class Versions:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def kept(self, path: str) -> bool:
+    def kept(self, path: str = "") -> bool:
         """Whether this bucket keeps versions; asked once, and then known from every answer.
 
         A key whose policy does not let it ask, and a server that does not know the question, are asked
@@ -55,7 +56,7 @@ class Versions:
             try:
                 self._bucket.versioned = "Status" in self._bucket.call("get_bucket_versioning")
             except StoreRefused:
-                with suppress(NotFound):
+                with suppress(StoreRefused):
                     return "VersionId" in self._bucket.call("head_object", Key=path)
         return bool(self._bucket.versioned)
 
@@ -88,12 +89,28 @@ class Versions:
                                            "rotation asks again when that is over"))
         if versions and not versions[0].marker:
             for version in reversed(versions):
-                self.remove(version)
+                self.remove(path, version.version_id)
 
-    def remove(self, version: Version) -> None:
+    def remove(self, path: str, version_id: str) -> None:
         """Remove one version or delete marker, for good."""
         with suppress(NotFound):
-            self._bucket.call("delete_object", Key=version.path, VersionId=version.version_id)
+            self._bucket.call("delete_object", Key=path, VersionId=version_id)
+
+    def sweep(self, prefix: str, before: Callable[[str], datetime]) -> list[str]:
+        """Remove what was replaced or hidden before a moment, and is not locked; say what it was.
+
+        `before` gives each path its moment. A delete marker that has nothing left to hide goes as well.
+        """
+        removed = []
+        for path, versions in self.below(prefix).items():
+            gone = [version for version in plan_sweep(versions, before(path)) if self.hold([version]) is None]
+            if versions[0] in gone and len(gone) < len(versions):
+                gone.remove(versions[0])  # it hides what is locked
+            for version in reversed(gone):
+                self.remove(path, version.version_id)
+            if gone:
+                removed.append(self._bucket.said(f"{len(gone)} old version{'s' * (len(gone) > 1)} of {path}"))
+        return removed
 
     def _hold(self, version: Version) -> Hold | None:
         try:
@@ -106,6 +123,16 @@ class Versions:
         if until is None or until <= self._bucket.now():
             return None
         return Hold(until.astimezone(UTC), f"in {str(answer.get('ObjectLockMode', '')).lower()} mode")
+
+
+def plan_sweep(versions: Sequence[Version], before: datetime) -> list[Version]:
+    """What of an object's versions, the newest first, was replaced or hidden before a moment.
+
+    The newest stays, whatever its age, unless it is a delete marker.
+    """
+    replaced = [older for newer, older in pairwise(versions) if newer.modified_at < before]
+    hidden = versions[0].marker and versions[0].modified_at < before
+    return [versions[0], *replaced] if hidden else replaced
 
 
 def _of_page(page: dict[str, Any]) -> Iterator[Version]:

@@ -61,6 +61,7 @@ class S3Server:
                 "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock",
                 "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
                 "-s3.autoCreateBucket=false",  # a mistyped bucket is an error, as it is everywhere
+                "-s3.iam.readOnly=false",  # users with policies of their own can be made
                 "-volume.preStopSeconds=0"]
 
     def environ(self) -> Mapping[str, str]:
