@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from beat_schedule import schedule
-from nightscan_tasks.settings import load
+from nightscan_tasks.settings import Settings, load
 from worker import configuration, signals
 
 TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
@@ -15,12 +15,22 @@ TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
 def create_app() -> Celery:
     """The application that the environment describes; `SettingsError` says what is wrong with it."""
     settings = load()
-    app = Celery("nightscan", include=TASKS)
+    timetable = schedule()
+    app = _signed_or_not(settings, frozenset(str(due["task"]) for due in timetable.values()))
     app.conf.update(configuration.configure(settings))
-    app.conf.beat_schedule = schedule()
+    app.conf.beat_schedule = timetable
     app.set_default()
     signals.connect(settings)
     return app
+
+
+def _signed_or_not(settings: Settings, timetable: frozenset[str]) -> Celery:
+    if settings.message_key is None:
+        return Celery("nightscan", include=TASKS)
+    from worker.signed import SignedCelery, letter_box  # its cryptography takes memory from every process
+
+    box = letter_box(settings)
+    return SignedCelery("nightscan", include=TASKS, box=box, timetable=timetable)
 
 
 app = create_app()

@@ -8,6 +8,9 @@ from nightscan_tasks.settings import Settings
 from worker.queues import CONTROL, QUEUES, ROUTES
 
 _DAY_SECONDS = 86400
+# Where messages are signed, nothing else is taken: `worker.signed`.
+_SIGNED = {"task_serializer": "auth", "result_serializer": "auth", "event_serializer": "auth",
+           "accept_content": ["auth"], "result_accept_content": ["auth"]}
 
 
 def configure(settings: Settings) -> dict[str, Any]:
@@ -46,4 +49,5 @@ def configure(settings: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": 50,
         "worker_hijack_root_logger": True,
         "worker_proc_alive_timeout": 30,
+        **(_SIGNED if settings.message_key else {}),
     }

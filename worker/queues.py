@@ -7,6 +7,9 @@ is; `control` decides and records, and one is enough. What proves that the live 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
 from kombu import Queue
 
 FAST, HEAVY, RESTORE, CONTROL = (f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control"))
@@ -25,3 +28,18 @@ ROUTES = {
     **{f"nightscan.{name}": {"queue": RESTORE} for name in _RESTORE},
     "nightscan.*": {"queue": CONTROL},
 }
+
+
+def queue_of(task: str) -> str:
+    """The queue that a task goes to."""
+    return next((route["queue"] for pattern, route in ROUTES.items() if fnmatchcase(task, pattern)), CONTROL)
+
+
+def unacknowledged(queues: Iterable[str]) -> dict[str, str]:
+    """Transport options that give the workers of these queues keys of their own for what they were handed.
+
+    Kombu keeps what was handed out and not acknowledged in one hash for all, from where it goes back to its
+    queue: whoever may write that hash could plant a message for any queue.
+    """
+    group = "+".join(sorted(queue.rpartition(".")[2] for queue in queues))
+    return {f"{key}_key": f"{key}.{group}" for key in ("unacked", "unacked_index", "unacked_mutex")}

@@ -14,6 +14,7 @@ from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
 from nightscan_tasks.tasks import asking
 from worker.memory import give_back
+from worker.queues import NAMES, unacknowledged
 
 _FOLDERS_0750_FILES_0640 = 0o027
 
@@ -30,8 +31,14 @@ def connect(settings: Settings) -> None:
         os.umask(_FOLDERS_0750_FILES_0640)
         report_errors(settings)
 
+    def consuming(conf: Any, options: dict[str, Any], **_signal: Any) -> None:
+        queues = options.get("queues") or NAMES
+        named = queues.split(",") if isinstance(queues, str) else queues
+        conf.broker_transport_options = {**conf.broker_transport_options, **unacknowledged(named)}
+
     asking.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
+    celeryd_init.connect(consuming, weak=False, dispatch_uid="nightscan consuming worker")
     beat_init.connect(starting, weak=False, dispatch_uid="nightscan starting beat")
 
 

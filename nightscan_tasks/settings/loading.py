@@ -47,7 +47,19 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"NIGHTSCAN_DEADLINE_SECONDS ({settings.deadline_seconds}), or the broker hands out "
             f"a running task a second time; for example "
             f"NIGHTSCAN_VISIBILITY_SECONDS={settings.deadline_seconds + 7200}")
+    _refuse_half_signed(settings)
     return settings
+
+
+def _refuse_half_signed(settings: Settings) -> None:
+    """Whoever wrote one of the three meant messages to be signed: they never go unsigned by a slip."""
+    names = {"NIGHTSCAN_MESSAGE_KEY": settings.message_key,
+             "NIGHTSCAN_MESSAGE_CERTIFICATE": settings.message_certificate,
+             "NIGHTSCAN_MESSAGE_CERTIFICATES": settings.message_certificates}
+    missing = [name for name, value in names.items() if value is None]
+    if missing and len(missing) < len(names):
+        raise SettingsError(f"signed messages need all of {', '.join(names)}: set {' and '.join(missing)}, "
+                            f"or none; docs/SECURITY.md says how")
 
 
 def _value(environ: Mapping[str, str], name: str) -> tuple[str | None, str, str | None]:

@@ -113,6 +113,16 @@ class Settings(BaseSettings):
                                    "Celery's broker; never the Redis that is backed up")
     result_backend: SecretStr = _named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
                                        SecretStr(""), "Celery's results; empty: the broker")
+    message_key: Path | None = _named(
+        "NIGHTSCAN_MESSAGE_KEY", "/etc/nightscan/messages/fast.key", None,
+        "the RSA key that signs this process's messages; empty: messages are not signed")
+    message_passphrase: SecretStr = _named("NIGHTSCAN_MESSAGE_PASSPHRASE", "secret", SecretStr(""),
+                                           "its passphrase, where there is one")
+    message_certificate: Path | None = _named(
+        "NIGHTSCAN_MESSAGE_CERTIFICATE", "/etc/nightscan/messages/fast.pem", None, "its certificate")
+    message_certificates: Path | None = _named(
+        "NIGHTSCAN_MESSAGE_CERTIFICATES", "/etc/nightscan/messages/trusted", None,
+        "the folder of the certificates whose messages are taken: ROLE.pem or ROLE.NAME.pem")
     timezone: Zone = _named("NIGHTSCAN_TIMEZONE", "Europe/Paris", "UTC",
                            "the time zone of the timetable")
 
