@@ -65,6 +65,11 @@ def stamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def minute(moment: datetime) -> str:
+    """The same where seconds do not matter: `2026-11-23 02:00 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def encryption(encrypted_for: str | None) -> str:
     """Said wherever a set is shown."""
     return f"encrypted for {encrypted_for}" if encrypted_for else "not encrypted"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from importlib.metadata import version
 
 from nightscan_tasks.backup.dumping import unchanged, whole
@@ -13,7 +15,11 @@ from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
 from nightscan_tasks.model import Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has
 from nightscan_tasks.stores.base import Store
+from nightscan_tasks.suspicion import plan_suspicion, read_earlier
 from nightscan_tasks.system import System
+
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # without a handler Python would print it into the progress bars
 
 
 def settle(system: System, run_id: str, *, final: bool = False) -> Outcome | None:
@@ -69,7 +75,8 @@ def _publish(system: System, state: RunState) -> Outcome:
     if run.set_id.tier is not Tier.PRE_RESTORE:  # what somebody wants to be rid of is not the latest
         system.primary.link_latest(_links(manifest))
     ending = _ending(manifest, lacking=bool(unsigned) or len(stores) - 1 < len(run.offsites))
-    return _outcome(system, state, ending, manifest=manifest, stores=stores, notes=(*unsigned, *notes),
+    return _outcome(system, state, ending, manifest=manifest, stores=stores,
+                    notes=(*(f"suspicious: {reason}" for reason in manifest.suspicious), *unsigned, *notes),
                     failures=(*failures, *_copy_failures(state)))
 
 
@@ -99,11 +106,22 @@ def _manifest(system: System, state: RunState, records: list[PartRecord],
     versions = {"nightscan-tasks": version("nightscan-tasks")}
     for record in records:
         versions |= record.report.versions
-    return Manifest(
+    manifest = Manifest(
         set_id=run.set_id, run_id=run.run_id, complete=not failures, opened_at=run.opened_at,
         settled_at=system.clock(), encrypted_for=system.settings.gpg_recipient or None, host=run.host,
         tag=run.tag, components=_reports(records), failures=failures, versions=versions,
         artifacts=tuple(artifact for record in records for artifact in record.artifacts))
+    return replace(manifest, suspicious=_suspicious(system, manifest))
+
+
+def _suspicious(system: System, manifest: Manifest) -> tuple[str, ...]:
+    """Why the set is suspicious; an error in the log, which is where Sentry takes them from."""
+    reasons = plan_suspicion(manifest, read_earlier(system.catalog(), manifest),
+                             percent=system.settings.suspicious_percent,
+                             trusted=system.ledger.decisions.trusted().keys())
+    for reason in reasons:
+        _log.error("%s is suspicious: %s", manifest.set_id, reason)
+    return reasons
 
 
 def _reports(records: list[PartRecord]) -> dict[str, Report]:
@@ -173,7 +191,8 @@ def _outcome(system: System, state: RunState, ending: Ending, *, manifest: Manif
     return Outcome(state.run.run_id, state.run.set_id, ending, now, (now - since).total_seconds(),
                    plain_bytes=manifest.plain_bytes if manifest else 0,
                    stored_bytes=manifest.stored_bytes if manifest else 0,
-                   stores=stores, failures=failures, notes=notes)
+                   stores=stores, failures=failures, notes=notes,
+                   suspicious=manifest.suspicious if manifest else ())
 
 
 def _links(manifest: Manifest) -> dict[str, str]:

@@ -9,7 +9,7 @@ from nightscan_tasks.backup.dumping import Progress
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import Busy, DigestMismatch, NightscanError, StoreError, TransientError
 from nightscan_tasks.ledger import Outcome, Run
-from nightscan_tasks.model import Json, Manifest, SetId
+from nightscan_tasks.model import Json, Manifest, SetId, Tier
 from nightscan_tasks.replication import missing, replicate_set
 from nightscan_tasks.retention import Rotation
 from nightscan_tasks.stores.base import Store
@@ -50,7 +50,8 @@ def verify(self: Task, set_id: str, store: str = "primary") -> dict[str, Json]:
     catalog = system.catalog(store)
     manifest = catalog.get(SetId.parse(set_id))
     progress = Progress("verify", manifest.stored_bytes, show(self), phase="verifying")
-    verified = verify_set(catalog, manifest, clock=system.clock, seen=progress.seen)
+    verified = verify_set(catalog, manifest, clock=system.clock, seen=progress.seen,
+                          signatures=system.signatures)
     system.ledger.verify(manifest.run_id, verified)
     if verified.problems:
         raise DigestMismatch("\n".join(verified.problems))
@@ -84,7 +85,10 @@ def _rotate(system: System, store: Store, *, dry_run: bool) -> Json:
     if unverified := _unverified(system, Catalog(store)):
         chain(_verifying(unverified, store.name), _rotating()).apply_async()
         return {"store": store.name, "state": "verifying", "set_id": str(unverified)}
-    done = rotation.rotate(system, store, RETENTION)
+    try:
+        done = rotation.rotate(system, store, RETENTION)
+    except Busy:
+        return {"store": store.name, "state": "another rotation is under way"}
     return _rotation(done, rotation.sweep(system, store))
 
 
@@ -160,15 +164,18 @@ def _do(system: System, todo: backup.Todo) -> Json:
 
 
 def _unverified(system: System, catalog: Catalog) -> SetId | None:
-    newest = next((manifest for manifest in catalog.sets() if manifest.complete), None)
-    if newest is None:
-        return None
-    verified = system.ledger.verified(newest.run_id, catalog.store.name)
-    if verified and verified.url == catalog.store.url:
-        return None  # sound, or found damaged: then the rotation says that it holds
-    return newest.set_id
+    """A newest complete set of its tier that was never read back from the store, or None."""
+    newest: dict[Tier, Manifest] = {}
+    for manifest in catalog.sets():
+        if manifest.complete:
+            newest.setdefault(manifest.set_id.tier, manifest)
+    for manifest in newest.values():
+        verified = system.ledger.verified(manifest.run_id, catalog.store.name)
+        if not verified or verified.url != catalog.store.url:
+            return manifest.set_id
+    return None  # sound, or found damaged: then the rotation says what stays for that
 
 
 def _rotation(done: Rotation, swept: list[str]) -> Json:
-    return {"store": done.store, "held": done.held, "removed": [str(each) for each in done.remove],
-            "kept": len(done.keep), "swept": len(swept)}
+    return {"store": done.store, "held": done.held, "frozen": {str(tier): why for tier, why in done.frozen.items()},
+            "removed": [str(each) for each in done.remove], "kept": len(done.keep), "swept": len(swept)}

@@ -48,7 +48,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     etc.mkdir()
     (etc / "crontab").write_text("0 2 * * * root true\n")
     return {"NIGHTSCAN_ROOT": str(root), "NIGHTSCAN_ETC": str(etc),
-            "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "backups")}
+            "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "backups"), "NIGHTSCAN_MINIMUM_GOOD": "1"}
 
 
 @pytest.fixture

@@ -112,7 +112,8 @@ def test_a_role_without_rights_is_told_what_it_needs(saved: Any, postgres_server
 
 
 def test_retention_leaves_a_set_alone_while_it_is_restored(saved: Any) -> None:
-    later = System(saved.system.settings, clock=lambda: utc_now() + timedelta(days=1))
+    settings = saved.system.settings.model_copy(update={"minimum_good": 1})
+    later = System(settings, clock=lambda: utc_now() + timedelta(days=1))
     saved.save("system_config")  # newer, and kept: the older one is due
     keep = dict.fromkeys(Tier, Days(0)) | {Tier.MANUAL: Days(1)}
 

@@ -1,40 +1,18 @@
-"""Rotation and sweeping, done: what `retention` decided is removed, and rubbish that crashes left."""
+"""What crashed writes and dead runs left behind, and records that nobody needs any more: taken away."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.model import MANIFEST_NAME, Keep, SetId, Tier
-from nightscan_tasks.retention import Evidence, Rotation, plan_rotation
+from nightscan_tasks.errors import StoreRefused
+from nightscan_tasks.model import MANIFEST_NAME, SetId, Tier
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
-RESTORE_LEASES = "leases/restore"
 _LEDGER_DAYS = 400
-
-
-def plan(system: System, store: Store, keep: Mapping[Tier, Keep]) -> Rotation:
-    """The rotation of one store as it would be done now."""
-    catalog = Catalog(store)
-    sets = catalog.sets()
-    verified = (system.ledger.verified(manifest.run_id, store.name) for manifest in sets)
-    evidence = Evidence(
-        verified=frozenset(each.set_id for each in verified
-                           if each and each.url == store.url and not each.problems),
-        reading=_reading(system),
-        last_seen=max((manifest.settled_at for manifest in sets), default=None))
-    return plan_rotation(sets, store=store.name, keep=keep, evidence=evidence, now=system.clock())
-
-
-def rotate(system: System, store: Store, keep: Mapping[Tier, Keep]) -> Rotation:
-    """Remove what is past its time from one store, each set's manifest first."""
-    rotation = plan(system, store, keep)
-    for set_id in rotation.remove:
-        Catalog(store).delete(set_id)
-    return rotation
 
 
 def sweep(system: System, store: Store) -> list[str]:
@@ -47,10 +25,10 @@ def sweep(system: System, store: Store) -> list[str]:
     swept = list(store.sweep(before))
     busy = {run.set_id for run in system.ledger.open_runs(now=now)}
     for set_id, keys in _leftovers(store, before).items():
-        if set_id not in busy:
-            for key in keys:
+        for key in keys if set_id not in busy else ():
+            with suppress(StoreRefused):  # locked in the bucket: a later sweep takes it
                 store.delete(key)
-            swept += keys
+                swept.append(key)
     return swept
 
 
@@ -82,14 +60,3 @@ def _leftovers(store: Store, before: datetime) -> dict[SetId, list[str]]:
             if name == MANIFEST_NAME or entry.modified_at >= before:
                 spared.add(set_id)
     return {set_id: keys for set_id, keys in found.items() if set_id not in spared}
-
-
-def _reading(system: System) -> frozenset[SetId]:
-    """The sets that restores hold leases on: `restore/<tier>/<stamp>/<run>`."""
-    found = set()
-    for entry in system.primary.list(f"{RESTORE_LEASES}/"):
-        resource = entry.key.removeprefix("leases/").rpartition("/")[0]
-        held = system.leases.look(resource)
-        if held and held.live(system.clock()):
-            found.add(SetId.parse("/".join(resource.split("/")[1:3])))
-    return frozenset(found)
