@@ -16,7 +16,7 @@ from nightscan_tasks.cli.choices import COMPONENT, Word, local_option
 from nightscan_tasks.cli.display import show
 from nightscan_tasks.cli.following import follow, picture
 from nightscan_tasks.cli.pictures import Picture
-from nightscan_tasks.cli.session import ENDINGS, Exit, Session, interrupted, json_command
+from nightscan_tasks.cli.session import Exit, Session, ended, interrupted, json_command
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.model import Json, Tier
@@ -56,7 +56,7 @@ def command(session: Session, tier: str, tag: str | None, *, full: bool,
     if outcome is None:
         raise NightscanError("the run was not settled; `nightscan status` shows it")
     told = summary.summarise(session.system, outcome)
-    session.finish(ENDINGS[outcome.ending], told.as_json(), summary.lines(told))
+    session.finish(ended(outcome), told.as_json(), summary.lines(told))
 
 
 def _request(tier: str, tag: str | None, *, full: bool, components: tuple[str, ...]) -> Request:

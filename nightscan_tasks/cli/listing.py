@@ -29,7 +29,8 @@ def command(session: Session, tier: str | None, store: str | None, moment: datet
     """List the sets there are, the newest first, in every store.
 
     INDEX is what --index of verify and restore takes: 1 is the newest complete set of its tier.
-    Exit status 3 when a store could not be read, or a set is damaged or has no readable manifest.
+    Exit status 3 when a store could not be read, a set is damaged or has no readable manifest, or the
+    newest set of a tier is suspicious.
     """
     chosen: tuple[str, ...] = (session.store_name(store),) if store else ()
     system = session.system
@@ -89,4 +90,6 @@ def _as_json(listing: Listing) -> dict[str, object]:
 
 def _status(listing: Listing) -> Exit:
     damaged = any(each.broken or any(found.problems for found in each.verified) for each in listing.sets)
-    return Exit.DEGRADED if damaged or listing.unread else Exit.DONE
+    newest = {each.set_id.tier: each for each in reversed(listing.sets)}
+    suspicious = any(each.suspicious for each in newest.values())
+    return Exit.DEGRADED if damaged or suspicious or listing.unread else Exit.DONE

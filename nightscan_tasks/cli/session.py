@@ -16,7 +16,7 @@ from nightscan_tasks import wire
 from nightscan_tasks.audit import Doing, acting
 from nightscan_tasks.cli.group import AS_JSON, nearest
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.ledger import Ending
+from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.system import System
 
 
@@ -30,6 +30,12 @@ class Exit(IntEnum):
 
 ENDINGS = {Ending.GOOD: Exit.DONE, Ending.DEGRADED: Exit.DEGRADED,
            Ending.INCOMPLETE: Exit.FAILED, Ending.FAILED: Exit.FAILED}
+
+
+def ended(outcome: Outcome) -> Exit:
+    """The exit status of a backup: a good set that is suspicious is a degraded one."""
+    status = ENDINGS[outcome.ending]
+    return Exit.DEGRADED if status is Exit.DONE and outcome.suspicious else status
 
 
 @dataclass(frozen=True)

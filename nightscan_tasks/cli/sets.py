@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nightscan_tasks.catalog import Broken
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.ledger import Verified
+from nightscan_tasks.ledger import Hold, Trust, Verified
 from nightscan_tasks.model import Manifest, SetId, Tier
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import ago, encryption
@@ -24,6 +24,8 @@ class Listed:
     broken: tuple[tuple[str, str], ...] = ()
     verified: tuple[Verified, ...] = ()
     index: int | None = None
+    holds: tuple[Hold, ...] = ()
+    trust: Trust | None = None
 
     @property
     def state(self) -> str:
@@ -32,7 +34,14 @@ class Listed:
             return "BROKEN"
         if any(each.problems for each in self.verified):
             return "DAMAGED"
-        return "complete" if self.manifest.complete else "INCOMPLETE"
+        if not self.manifest.complete:
+            return "INCOMPLETE"
+        return "SUSPICIOUS" if self.suspicious else "complete"
+
+    @property
+    def suspicious(self) -> tuple[str, ...]:
+        """Why it is suspicious; nothing once a person trusts it."""
+        return self.manifest.suspicious if self.manifest and not self.trust else ()
 
     def as_json(self) -> dict[str, object]:
         """The keys that `list --json` promises."""
@@ -48,7 +57,8 @@ class Listed:
             "verified": {each.store: {"at": each.verified_at.isoformat(), "problems": list(each.problems)}
                          for each in self.verified},
             "failures": list(manifest.failures) if manifest else [],
-            "broken": dict(self.broken),
+            "broken": dict(self.broken), "holds": list(self.holds), "trust": self.trust,
+            "suspicious": list(manifest.suspicious) if manifest else [],
         }
 
 
@@ -78,7 +88,9 @@ def collect(system: System, *, stores: Sequence[str] = (), tier: Tier | None = N
                 _note(found.setdefault(entry.set_id, _Found()), store.name, entry)
         except NightscanError as exc:
             unread.append((store.name, str(exc)))
-    listed = [_listed(system, set_id, found[set_id])
+    holds, trusted = _decisions(system)
+    listed = [replace(_listed(system, set_id, found[set_id]), holds=tuple(holds.get(set_id, ())),
+                      trust=trusted.get(set_id))
               for set_id in sorted(found, key=lambda each: (each.taken_at, each.tier), reverse=True)]
     return Listing(_indexed(listed), tuple((store.name, store.url) for store in chosen), tuple(unread))
 
@@ -93,6 +105,9 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
         said.append(f"in {' and '.join(listed.stores)}; {_verification(listed, now)}; "
                     f"{encryption(manifest.encrypted_for)}")
         said += [f"failed: {failure.part}: {failure.message}" for failure in manifest.failures]
+        said += [f"SUSPICIOUS: {reason}" for reason in listed.suspicious]
+    said += [str(listed.trust)] if listed.trust else []
+    said += [str(hold) for hold in listed.holds if hold.live(now)]
     said += [f"DAMAGED in {each.store}: {problem}" for each in listed.verified for problem in each.problems]
     said += [f"BROKEN in {store}: {problem}" for store, problem in listed.broken]
     return said
@@ -129,6 +144,17 @@ def _verified(system: System, run_id: str, store: str) -> Verified | None:
         return system.ledger.verified(run_id, store)
     except NightscanError:
         return None  # the ledger may be gone with its store; the set is no worse for it
+
+
+def _decisions(system: System) -> tuple[dict[SetId, list[Hold]], dict[SetId, Trust]]:
+    """What people decided, by set; nothing where the ledger is gone with its store."""
+    holds: dict[SetId, list[Hold]] = {}
+    try:
+        for hold in system.ledger.decisions.holds():
+            holds.setdefault(hold.set_id, []).append(hold)
+        return holds, system.ledger.decisions.trusted()
+    except NightscanError:
+        return {}, {}
 
 
 def _indexed(listed: Sequence[Listed]) -> tuple[Listed, ...]:

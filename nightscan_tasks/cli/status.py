@@ -12,14 +12,14 @@ from nightscan_tasks.cli.pictures import Phase, Picture, sentence
 from nightscan_tasks.cli.restore_runs import standing
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
-from nightscan_tasks.ledger import Ending, Outcome
+from nightscan_tasks.ledger import Ending, Hold, Outcome
 from nightscan_tasks.ledger.restore_records import RestoreEnding, RestoreState
-from nightscan_tasks.model import Tier
+from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.restore.journal import journals
 from nightscan_tasks.restore.rates import Recovery, forecast_recovery
 from nightscan_tasks.rotation import RESTORE_LEASES
 from nightscan_tasks.system import System
-from nightscan_tasks.wording import age, ago, duration, size
+from nightscan_tasks.wording import age, ago, count, duration, size
 
 _RESTORES = 20
 
@@ -33,6 +33,17 @@ class State:
     last: tuple[Outcome, ...]
     kept: tuple[RestoreState, ...]
     recovery: Recovery | None
+    holds: tuple[Hold, ...] = ()
+    trusted: frozenset[SetId] = frozenset()
+
+    def suspicious(self, outcome: Outcome) -> bool:
+        """Whether a set is far too small, and nobody said yet that it is as it should be."""
+        return bool(outcome.suspicious) and outcome.set_id not in self.trusted
+
+    @property
+    def good(self) -> bool:
+        """Whether the last run of each tier ended well."""
+        return all(each.ending is Ending.GOOD and not self.suspicious(each) for each in self.last)
 
 
 @json_command(name="status", short_help="runs under way, and how the last ones ended")
@@ -40,11 +51,10 @@ def command(session: Session) -> None:
     """Show the runs that are under way, and how the last run of each tier ended.
 
     Read from the ledger alone: it works without a broker. Exit status 3 when the last run of a
-    tier did not end well.
+    tier did not end well, or its set is suspicious.
     """
     state = look(session.system)
-    good = all(each.ending is Ending.GOOD for each in state.last)
-    session.finish(Exit.DONE if good else Exit.DEGRADED, _as_json(state),
+    session.finish(Exit.DONE if state.good else Exit.DEGRADED, _as_json(state),
                    lines(state, now=session.system.clock()))
 
 
@@ -52,8 +62,10 @@ def look(system: System) -> State:
     """The state now."""
     runs = system.ledger.open_runs(now=system.clock())
     pictures = tuple((run.run_id, picture(system, system.ledger.state(run.run_id))) for run in runs)
+    decisions, now = system.ledger.decisions, system.clock()
     return State(pictures, tuple(_restoring(system)), tuple(_last(system)), tuple(_kept(system)),
-                 forecast_recovery(system))
+                 forecast_recovery(system), tuple(hold for hold in decisions.holds() if hold.live(now)),
+                 frozenset(decisions.trusted()))
 
 
 def lines(state: State, *, now: datetime) -> Iterator[str]:
@@ -68,13 +80,14 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
         yield f"a restore reads {set_id}"
     for kept in state.kept:
         yield from fold(f"{kept.run.run_id} of {kept.run.set_id}: {standing(kept)}", hanging="    ")
+    if state.holds:
+        yield f"{count(len({each.set_id for each in state.holds}), 'set')} held: nightscan hold"
     yield ""
     if not state.last:
         yield "No run has ended yet. Next: nightscan backup daily --wait"
         return
-    rows = [[each.set_id.tier.value, str(each.set_id), ago(each.settled_at, now), each.ending.value.upper()
-             if each.ending is not Ending.GOOD else "good", duration(each.elapsed_seconds),
-             size(each.stored_bytes)] for each in state.last]
+    rows = [[each.set_id.tier.value, str(each.set_id), ago(each.settled_at, now), _how(state, each),
+             duration(each.elapsed_seconds), size(each.stored_bytes)] for each in state.last]
     head, *told = table(["TIER", "LAST SET", "ENDED", "HOW", "TOOK", "STORED"], rows, right=(4, 5))
     yield head
     for line, outcome in zip(told, state.last, strict=True):
@@ -84,6 +97,13 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
         for note in outcome.notes:
             yield from fold(note, indent="    ")
     yield from _recovery(state, now)
+
+
+def _how(state: State, outcome: Outcome) -> str:
+    """How a run ended, in a word; what is not good is in capitals."""
+    if outcome.ending is not Ending.GOOD:
+        return outcome.ending.value.upper()
+    return "SUSPICIOUS" if state.suspicious(outcome) else "good"
 
 
 def _recovery(state: State, now: datetime) -> Iterator[str]:
@@ -140,6 +160,7 @@ def _as_json(state: State) -> dict[str, object]:
             for run_id, shown in state.under_way],
         "restoring": list(state.restoring),
         "last": {each.set_id.tier.value: each for each in state.last},
+        "holds": list(state.holds), "trusted": sorted(map(str, state.trusted)),
         "restores": [{"run_id": each.run.run_id, "set_id": str(each.run.set_id), "state": standing(each)}
                      for each in state.kept],
         "recovery": None if state.recovery is None else {

@@ -41,6 +41,7 @@ class Summary:
             "stores": dict(self.places), "missing_stores": list(self.missing),
             "components": _components_json(manifest),
             "failures": list(self.outcome.failures), "notes": list(self.outcome.notes),
+            "suspicious": list(self.outcome.suspicious),
         }
 
 
@@ -120,6 +121,9 @@ def _problems(outcome: Outcome) -> Iterator[str]:
 
 
 def _next(summary: Summary) -> Iterator[str]:
+    if summary.outcome.suspicious:
+        yield (f"look at what is live; if it is as it should be: nightscan trust {summary.outcome.set_id} "
+               f"--why …; until then nothing of {summary.outcome.set_id.tier} is rotated")
     match summary.outcome.ending:
         case Ending.GOOD:
             yield f"nightscan verify {summary.outcome.set_id}" if not summary.verified else "nightscan list"

@@ -35,16 +35,15 @@ def _wrong(entries: Sequence[Entry], evidence: Evidence, tier: Tier | None = Non
     """What is wrong with the newest set, or with the newest complete one."""
     published = [each for each in evidence.published if tier in {None, each.set_id.tier}]
     seen = sorted({each.set_id: each for each in (*published, *entries)}.values(), key=_order, reverse=True)
-    noun = f"{tier} set" if tier else "set"
     if seen and seen[0].set_id not in evidence.trusted and (problem := _blemish(seen[0])):
-        return f"the newest {noun}, {seen[0].set_id}, {problem}"
+        return f"the newest set, {seen[0].set_id}, {problem}"
     newest = _newest_complete(entries)
     if newest is None or newest.set_id in evidence.verified:
         return None
     if newest.set_id in evidence.damaged:
-        return (f"the newest complete {noun}, {newest.set_id}, is damaged in this store: "
+        return (f"the newest complete set, {newest.set_id}, is damaged in this store: "
                 f"`nightscan verify {newest.set_id}` says where, `nightscan scrub --repair` mends it")
-    return (f"the newest complete {noun}, {newest.set_id}, is not verified in this store; "
+    return (f"the newest complete set, {newest.set_id}, is not verified in this store; "
             f"run `nightscan verify {newest.set_id}`")
 
 

@@ -177,5 +177,6 @@ def _unverified(system: System, catalog: Catalog) -> SetId | None:
 
 
 def _rotation(done: Rotation, swept: list[str]) -> Json:
-    return {"store": done.store, "held": done.held, "frozen": {str(tier): why for tier, why in done.frozen.items()},
+    return {"store": done.store, "held": done.held,
+            "frozen": {str(tier): why for tier, why in done.frozen.items()},
             "removed": [str(each) for each in done.remove], "kept": len(done.keep), "swept": len(swept)}
