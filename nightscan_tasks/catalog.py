@@ -72,6 +72,10 @@ class Catalog:
         """The exact bytes of a manifest, which are what was signed."""
         return self._whole(set_id.key(MANIFEST_NAME), _LARGEST_BYTES)
 
+    def guide(self, set_id: SetId) -> bytes:
+        """The exact bytes of a set's `RESTORE.md`."""
+        return self._whole(set_id.key(GUIDE_NAME), _LARGEST_BYTES)
+
     def signature(self, set_id: SetId, data: bytes, *, name: str = MANIFEST_NAME) -> bytes | None:
         """The signature that lies beside these bytes of a set's file; None where there is none."""
         try:
@@ -111,7 +115,7 @@ class Catalog:
         """
         data = self.raw(set_id)
         manifest = self.parse(set_id, data)
-        guide = self._whole(set_id.key(GUIDE_NAME), _LARGEST_BYTES)
+        guide = self.guide(set_id)
         target._put(set_id, GUIDE_NAME, guide, self.signature(set_id, guide, name=GUIDE_NAME))
         target._commit(manifest, data, self.signature(set_id, data), replace=replace)
 

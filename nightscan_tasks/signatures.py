@@ -17,7 +17,7 @@ from pathlib import Path
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec.signing import Signature, Verdict, inspect_signature, own_fingerprints
 from nightscan_tasks.errors import ManifestInvalid, Untrusted
-from nightscan_tasks.model import Manifest, SetId
+from nightscan_tasks.model import GUIDE_NAME, MANIFEST_NAME, Manifest, SetId
 
 TRUSTED = "NIGHTSCAN_TRUSTED_SIGNERS"
 
@@ -96,10 +96,14 @@ class Signatures:
         """What the signature of a set's manifest is worth, as the store has both now."""
         return self.of(catalog, set_id, catalog.raw(set_id))
 
-    def of(self, catalog: Catalog, set_id: SetId, data: bytes) -> Standing:
-        """The same for the manifest's exact bytes."""
+    def guide(self, catalog: Catalog, set_id: SetId) -> Standing:
+        """The same of its `RESTORE.md`, which people type commands out of; `NotFound` where it has none."""
+        return self.of(catalog, set_id, catalog.guide(set_id), name=GUIDE_NAME)
+
+    def of(self, catalog: Catalog, set_id: SetId, data: bytes, *, name: str = MANIFEST_NAME) -> Standing:
+        """The same for exact bytes."""
         try:
-            signature = catalog.signature(set_id, data)
+            signature = catalog.signature(set_id, data, name=name)
         except ManifestInvalid:  # far too large to be one
             return Standing(Seal.BAD)
         if signature is None:
@@ -124,7 +128,7 @@ class Signatures:
 
     def require(self, catalog: Catalog, manifest: Manifest, *, unsigned: bool = False) -> None:
         """That exactly this manifest may be used. Found once, it is not asked for again."""
-        if self._accepted.get((catalog.store.url, manifest.set_id)) == manifest:
+        if not self.wanted or self._accepted.get((catalog.store.url, manifest.set_id)) == manifest:
             return
         if self.manifest(catalog, manifest.set_id, unsigned=unsigned) != manifest:
             raise ManifestInvalid(f"{catalog.store.name} {manifest.set_id}: its manifest was exchanged while "

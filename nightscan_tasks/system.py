@@ -26,6 +26,7 @@ from nightscan_tasks.ledger import Ledger
 from nightscan_tasks.ledger.restores import Restores
 from nightscan_tasks.model import COMPONENTS
 from nightscan_tasks.settings import Settings
+from nightscan_tasks.signatures import Signatures
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.build import build_store
 
@@ -123,6 +124,12 @@ class System:
         settings = self.settings
         return Signer(settings.signing_key, settings.gpg_home,
                       settings.signing_passphrase_file) if settings.signing_key else None
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """Whose signatures count, and what becomes of a set that has none."""
+        settings = self.settings
+        return Signatures(settings.trusted_signers, settings.signing_key, settings.gpg_home)
 
     def component(self, name: str, *, archives: int | None = None) -> Component:
         """A component by its name. `archives` is the run's own number, which may not be this host's."""

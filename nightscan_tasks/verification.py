@@ -8,17 +8,21 @@ from datetime import datetime
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch, NotFound
 from nightscan_tasks.ledger import Verified
-from nightscan_tasks.model import Artifact, Manifest
+from nightscan_tasks.model import GUIDE_NAME, MANIFEST_NAME, Artifact, Chunks, Manifest, SetId
+from nightscan_tasks.signatures import Signatures
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally
 
 
 def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], datetime],
-               seen: Callable[[int], None] | None = None) -> Verified:
+               seen: Callable[[int], None] | None = None, signatures: Signatures | None = None) -> Verified:
     """What reading a whole set found. Damage is in `problems`, one line an artifact; a store that does
     not answer raises, for then nothing is known. `seen` is told the bytes read so far.
+
+    Where `signatures` count, one that is missing or bad is a problem like damage: nobody could restore it.
     """
-    problems, read_bytes = [], 0
+    read_bytes = 0
+    problems = _unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
     for artifact in manifest.artifacts:
         before = read_bytes
         progress = (lambda count, before=before: seen(before + count)) if seen else None
@@ -30,13 +34,34 @@ def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], date
                     catalog.store.url)
 
 
+def _unsigned(catalog: Catalog, set_id: SetId, signatures: Signatures) -> list[str]:
+    """What is wrong with the signatures of the manifest and of the guide."""
+    problems = []
+    for name, ask in ((MANIFEST_NAME, signatures.standing), (GUIDE_NAME, signatures.guide)):
+        key = f"{catalog.store.name} {set_id.key(name)}"
+        try:
+            standing = ask(catalog, set_id)
+        except NotFound:
+            problems.append(f"{key} is missing")
+        else:
+            if not standing.sound:
+                problems.append(f"{key} is {standing}")
+    return problems
+
+
 def read_back(store: Store, key: str, *, sha256: str, stored_bytes: int,
               seen: Callable[[int], None] | None = None) -> None:
     """Hash an object as the store gives it now; `DigestMismatch` unless it is what was written."""
-    tally = Tally(seen)
     with store.open(key) as chunks:
-        for chunk in chunks:
-            tally.add(chunk)
+        for _ in checked(chunks, store, key, sha256=sha256, stored_bytes=stored_bytes, seen=seen):
+            pass
+
+
+def checked(chunks: Chunks, store: Store, key: str, *, sha256: str, stored_bytes: int,
+            seen: Callable[[int], None] | None = None) -> Chunks:
+    """The same stream; at its end `DigestMismatch`, unless it was what was written."""
+    tally = Tally(seen)
+    yield from tally.through(chunks)
     if tally.total_bytes != stored_bytes:
         raise DigestMismatch(f"{store.name} {key} is damaged: {stored_bytes} bytes expected, "
                              f"{tally.total_bytes} read")

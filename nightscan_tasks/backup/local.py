@@ -37,7 +37,8 @@ def run_local(system: System, request: Request, *, watch: Watch | None = None,
         raise Busy(f"{run.run_id} is not settled: another process is at work on it")
     for store in outcome.stores:
         catalog = Catalog(system.store(store))
-        system.ledger.verify(run.run_id, verify_set(catalog, catalog.get(run.set_id), clock=system.clock))
+        system.ledger.verify(run.run_id, verify_set(catalog, catalog.get(run.set_id), clock=system.clock,
+                                                    signatures=system.signatures))
     return outcome
 
 

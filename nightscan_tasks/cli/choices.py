@@ -89,6 +89,12 @@ def local_option(command: F) -> F:
                         help="Do it in this process: needs no broker and no worker.")(command)
 
 
+def unsigned_option(command: F) -> F:
+    """`--unsigned`."""
+    return click.option("--unsigned", is_flag=True,
+                        help="Use a set that nobody trusted signed: you answer for what is in it.")(command)
+
+
 def store_option(help: str, default: str | None = None) -> Callable[[F], F]:  # noqa: A002 - as click calls it
     """`--store NAME`."""
     return click.option("--store", metavar="NAME", default=default, help=help)

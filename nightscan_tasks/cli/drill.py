@@ -9,7 +9,7 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
-from nightscan_tasks.cli.choices import TIER, local_option
+from nightscan_tasks.cli.choices import TIER, local_option, unsigned_option
 from nightscan_tasks.cli.restored import timing_table
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
@@ -25,20 +25,21 @@ from nightscan_tasks.wording import duration, encryption, size
 @click.option("--simulate-loss", is_flag=True,
               help="As if the server and the primary store were lost: recover all from an offsite copy.")
 @click.option("--key", "key_only", is_flag=True, help="Only prove that the private key opens the newest set.")
+@unsigned_option
 @local_option
 def command(session: Session, tier: str | None, store: str | None, *, simulate_loss: bool, key_only: bool,
-            local: bool) -> None:
+            unsigned: bool, local: bool) -> None:
     """Restore the newest set into a scratch NightScan, compare it with what was saved, and measure.
 
     Servers of the versions that were saved are started for it, beside the live ones, and end with it.
     Nothing live is touched. The drill is recorded; exit status 1 when anything did not hold: damage,
     differences, rows without files, or an objective that was missed.
     """
-    if key_only and (tier or simulate_loss or store):
+    if key_only and (tier or simulate_loss or store or unsigned):
         raise click.UsageError("--key looks at the newest set of every store: it goes with no other option")
     which = {name: value for name, value in (
         ("tier", tier), ("store", session.store_name(store) if store else None),
-        ("simulate_loss", simulate_loss), ("key", key_only)) if value}
+        ("simulate_loss", simulate_loss), ("key", key_only), ("unsigned", unsigned)) if value}
     done = (_here if local else _there)(session, which)
     if key_only:
         fine = all(not each["problem"] for each in done)
@@ -85,4 +86,5 @@ def _here(session: Session, which: dict[str, Any]) -> Any:
     with watched(session, "drill") as watch:
         return wire.plain(drill(
             session.system, tier=Tier(which["tier"]) if "tier" in which else None, store=which.get("store"),
-            simulate_loss=bool(which.get("simulate_loss")), watch=watch))
+            simulate_loss=bool(which.get("simulate_loss")), unsigned=bool(which.get("unsigned")),
+            watch=watch))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nightscan_tasks import wire
-from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER
+from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, unsigned_option
 from nightscan_tasks.cli.findings import finding_lines
 from nightscan_tasks.cli.restored import timing_table
 from nightscan_tasks.cli.session import Exit, Session, json_command
@@ -48,11 +48,12 @@ nightscan recover --from s3://nightscan-backups
 @click.option("--before", type=MOMENT, help="The newest complete set from before then.")
 @click.option("--as-of", "moment", type=MOMENT,
               help="Read a versioned bucket as it was then, whatever was replaced or hidden since.")
+@unsigned_option
 def command(session: Session, url: str, set_id: SetId | None, tier: str | None,
-            before: datetime | None, moment: datetime | None) -> None:
+            before: datetime | None, moment: datetime | None, *, unsigned: bool) -> None:
     """Put everything back; say how long each stage took."""
     url = as_of(url, moment) if moment else url
-    choice = Choice(set_id=set_id, tier=Tier(tier) if tier else None, before=before)
+    choice = Choice(set_id=set_id, tier=Tier(tier) if tier else None, before=before, unsigned=unsigned)
     with watched(session, f"recover from {url}") as watch:
         done = recover(session.system, url, choice, watch=watch,
                        told=lambda stage: session.tell(_line(stage)))

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
-from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, F, local_option
+from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, F, local_option, unsigned_option
 from nightscan_tasks.cli.group import Group
 from nightscan_tasks.cli.restore_runs import COMMANDS
 from nightscan_tasks.cli.restored import plan_lines, restored_lines
@@ -80,6 +80,7 @@ def _common(function: F) -> F:
                      help="The store to read from: a name, or a URL."),
         click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
         click.option("--no-safety", is_flag=True, help="Do not save first what is live."),
+        unsigned_option,
         local_option)
     for option in reversed(options):
         function = option(function)
@@ -118,8 +119,10 @@ def _make(what: str) -> click.Command:
     """The command for `full` or one component."""
 
     @_common
-    def run(session: Session, *, local: bool, dry_run: bool, no_safety: bool, **given: Any) -> None:
-        which = _which(session, given) | ({"safety": False} if no_safety else {})
+    def run(session: Session, *, local: bool, dry_run: bool, no_safety: bool, unsigned: bool,
+            **given: Any) -> None:
+        which = _which(session, given) | ({"safety": False} if no_safety else {}) | (
+            {"unsigned": True} if unsigned else {})
         work = _here if local else _there
         done = work(session, what, which, dry_run=dry_run)
         if dry_run:

@@ -43,6 +43,8 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
     """What would be done: read, replaced, and how long it should take."""
     yield from fold(f"{plan['set_id']} would be restored from {plan['store']} ({plan['store_url']}); nothing "
                     f"was changed.")
+    for note in plan["notes"]:
+        yield from fold(note)
     yield ""
     rows = [[each["component"], size(each["plain_bytes"]), size(each["stored_bytes"]),
              duration(each["expected_seconds"]), duration(each["objective_seconds"])]

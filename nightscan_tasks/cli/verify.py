@@ -129,7 +129,8 @@ def _here(session: Session, manifest: Manifest, store: str) -> Reading:
         def seen(read_bytes: int) -> None:
             watch({"phase": "verifying", "bytes": read_bytes, "of_bytes": manifest.stored_bytes})
 
-        verified = verify_set(catalog, catalog.get(manifest.set_id), clock=system.clock, seen=seen)
+        verified = verify_set(catalog, catalog.get(manifest.set_id), clock=system.clock, seen=seen,
+                              signatures=system.signatures)
     system.ledger.verify(manifest.run_id, verified)
     return Reading(store, verified.read_bytes, verified.problems)
 

@@ -30,14 +30,14 @@ ROUTINE, LOSS = "routine", "simulated loss"
 
 
 def drill(system: System, *, tier: Tier | None = None, store: str | None = None,
-          simulate_loss: bool = False, watch: Watch | None = None) -> Drill:
+          simulate_loss: bool = False, unsigned: bool = False, watch: Watch | None = None) -> Drill:
     """Restore the newest set, of a tier or of any, into a scratch NightScan, and say whether it held.
 
     `simulate_loss` is for the case that the primary store is lost as well: it reads an offsite store alone,
     and recovers configuration and code too. Every drill is recorded, also one that fails; what did not
     hold is in `problems`: damage, fingerprints that differ, rows without files, objectives that were missed.
     """
-    work = _Work(system, LOSS if simulate_loss else ROUTINE, watch)
+    work = _Work(system, LOSS if simulate_loss else ROUTINE, watch, unsigned=unsigned)
     try:
         work.source = _source(system, store, simulate_loss=simulate_loss)
         work.run(tier)
@@ -53,6 +53,7 @@ class _Work:
     system: System
     kind: str
     watch: Watch | None
+    unsigned: bool = False
     began: float = field(default_factory=time.monotonic)
     source: Store | None = None
     manifest: Manifest | None = None
@@ -67,7 +68,8 @@ class _Work:
     def run(self, tier: Tier | None) -> None:
         """Everything but the record."""
         source = self.source or self.system.primary
-        _, self.manifest = choose(self.system, Choice(tier=tier, store=source.url), LIVE)
+        wanted = Choice(tier=tier, store=source.url, unsigned=self.unsigned)
+        _, self.manifest = choose(self.system, wanted, LIVE)
         lease = f"restore/{self.manifest.set_id}/drill-{self.began_at:%Y%m%dT%H%M%S%fZ}"
         with (self.system.leases.hold(lease, f"drill {self.system.host}"),
               scratch(self.system, self.manifest) as place):
@@ -94,7 +96,7 @@ class _Work:
 
     def _restore(self, place: Scratch, source: Store, manifest: Manifest) -> tuple[str, ...]:
         """By the code that restores what is live: the scratch application is live in its own eyes."""
-        choice = Choice(set_id=manifest.set_id, store=source.url)
+        choice = Choice(set_id=manifest.set_id, store=source.url, unsigned=self.unsigned)
         if self.kind == LOSS:
             back = recover(place.system, source.url, choice, watch=self.watch)
             self.components, self.problems = back.components, [*self.problems, *back.problems]

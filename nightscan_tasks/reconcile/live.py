@@ -29,5 +29,6 @@ def reconcile_live(system: System, open_artifact: OpenArtifact, *, apply: bool =
     def keep(set_id: SetId) -> AbstractContextManager[object]:
         return system.leases.hold(f"restore/{set_id}/{run_id}", f"reconcile on {system.host}")
 
-    saved = Saved(open_artifact, tuple(Catalog(store) for store in system.stores), keep)
+    saved = Saved(open_artifact, tuple(Catalog(store) for store in system.stores), keep,
+                  system.signatures.manifest)
     return reconcile(site, saved, now=system.clock(), quarantine=settings.quarantine if apply else None)

@@ -16,6 +16,8 @@ OpenArtifact = Callable[[Catalog, Manifest, Artifact], AbstractContextManager[Ch
 """The plain bytes of an artifact, checked at their end."""
 Keep = Callable[[SetId], AbstractContextManager[object]]
 """Keeps a set from being removed while it is read."""
+Read = Callable[[Catalog, SetId], Manifest]
+"""The manifest of a set that may be used; `Untrusted` where it must not."""
 
 _COMPONENT = "user_data"
 _INDEX = ".index."
@@ -23,11 +25,12 @@ _INDEX = ".index."
 
 @dataclass(frozen=True)
 class Saved:
-    """The sets: catalogs in the order in which they are asked, and how an artifact of them is read."""
+    """The sets: catalogs in the order in which they are asked, and how a set and its artifacts are read."""
 
     open_artifact: OpenArtifact
     catalogs: Sequence[Catalog] = ()
     keep: Keep = nullcontext
+    read: Read = Catalog.get
 
 
 @dataclass(frozen=True, eq=False)  # the same whenever it is read again
@@ -113,7 +116,7 @@ class Search:
         done: set[str] = set()
         for catalog, set_id in holders:
             try:
-                manifest = catalog.get(set_id)
+                manifest = self._saved.read(catalog, set_id)
             except NotFound:
                 continue  # removed since it was listed
             except NightscanError as exc:

@@ -48,6 +48,7 @@ class RestorePlan:
     services: tuple[str, ...]
     problems: tuple[str, ...] = ()
     expected_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def plan_components(system: System, restores: Restores, sources: Mapping[str, SetSource],

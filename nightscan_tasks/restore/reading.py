@@ -11,7 +11,7 @@ from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, NightscanError
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
 from nightscan_tasks.stores.base import Store
-from nightscan_tasks.streams import Tally
+from nightscan_tasks.streams import Tally, compared_blocks
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import read_back
 
@@ -68,16 +68,37 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
           watch: Tally | None = None) -> Iterator[Chunks]:
     """The plain bytes of an artifact. `DigestMismatch`, at the latest at the end, when they are not
     what was saved: whoever reads must not make anything of it public before the end.
+
+    `Untrusted` unless the set may be used (signatures.py). Of what is stored no byte is decrypted or
+    unpacked before it was compared with the manifest.
     """
+    system.signatures.require(catalog, manifest)
     if manifest.encrypted_for:
         system.audit.key_used(str(manifest.set_id), catalog.store.name, key=manifest.encrypted_for)
     key = manifest.set_id.key(artifact.name)
     name = f"{catalog.store.name} {key}"
-    with catalog.store.open(key) as chunks:
-        stored = _exactly(chunks, Tally(), artifact.stored_sha256, name)
-        with replace(system.codec, recipient=manifest.encrypted_for or "").decode(stored) as decoded:
-            checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
-            yield _named(checked, name)
+    codec = replace(system.codec, recipient=manifest.encrypted_for or "")
+    with _stored(catalog.store, key, artifact) as stored, codec.decode(stored) as decoded:
+        checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
+        yield _named(checked, name)
+
+
+@contextmanager
+def _stored(store: Store, key: str, artifact: Artifact) -> Iterator[Chunks]:
+    """An artifact's stored bytes, each compared with the manifest before it is given.
+
+    A set from before there were hashes of blocks is read twice: whole and compared, and then again.
+    Whoever can exchange the file in between is noticed only at its end, as are those who could then.
+    """
+    if artifact.stored_blocks:
+        with store.open(key) as chunks, compared_blocks(
+                chunks, artifact.stored_blocks, block_bytes=artifact.block_bytes,
+                name=f"{store.name} {key}") as compared:
+            yield compared
+        return
+    read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes)
+    with store.open(key) as chunks:
+        yield _exactly(chunks, Tally(), artifact.stored_sha256, f"{store.name} {key}")
 
 
 def sound_copies(stores: Iterable[Store], catalog: Catalog, manifest: Manifest, component: str) -> list[str]:
@@ -87,8 +108,11 @@ def sound_copies(stores: Iterable[Store], catalog: Catalog, manifest: Manifest, 
 
 
 def _sound(catalog: Catalog, manifest: Manifest, component: str) -> bool:
+    """By the manifest that is trusted, and that the other store has too."""
     try:
-        for artifact in catalog.get(manifest.set_id).of(component):
+        if catalog.get(manifest.set_id) != manifest:
+            return False
+        for artifact in manifest.of(component):
             read_back(catalog.store, manifest.set_id.key(artifact.name), sha256=artifact.stored_sha256,
                       stored_bytes=artifact.stored_bytes)
     except NightscanError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from nightscan_tasks import health
 from nightscan_tasks.audit import Action
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import NightscanError, NotFound
+from nightscan_tasks.errors import NightscanError, NotFound, Untrusted
 from nightscan_tasks.health import Health, run_services
 from nightscan_tasks.ledger.restore_records import RestoredComponent
 from nightscan_tasks.model import Manifest, SetId
@@ -72,9 +72,10 @@ def recover(system: System, url: str, choice: Choice | None = None, *, watch: Wa
     clock = _Stages(told)
     with clock.stage("find"):
         source = find_sets(system, url)
-        _, manifest = choose(system, replace(choice or Choice(), store=source.url), LIVE)
+        chosen = replace(choice or Choice(), store=source.url)
+        _, manifest = choose(system, chosen, LIVE)
     system.audit.record(Action.RESTORE, str(manifest.set_id), phase="recovery begins", store=source.url)
-    others = _application(source, manifest)
+    others, notes = _application(system, source, manifest, chosen.unsigned)
     if source.url != system.primary.url:
         with clock.stage("fetch"):
             for each in (manifest, *others):
@@ -82,7 +83,8 @@ def recover(system: System, url: str, choice: Choice | None = None, *, watch: Wa
     back: list[Restored] = []
     for component, set_id in _shares(manifest, others):
         with clock.stage(component, spared=component in APPLICATION):
-            back.append(restore(_unserved(system), Request(Choice(set_id=set_id), (component,)), watch=watch))
+            wanted = Request(Choice(set_id=set_id, unsigned=chosen.unsigned), (component,))
+            back.append(restore(_unserved(system), wanted, watch=watch))
     with clock.stage("services", spared=True):
         run_services(system.settings.services_start, system.settings.services_seconds)
     with clock.stage("health"):
@@ -90,7 +92,7 @@ def recover(system: System, url: str, choice: Choice | None = None, *, watch: Wa
     return Recovered(
         str(manifest.set_id), source.url, tuple(each.run_id for each in back), tuple(clock.stages),
         tuple(component for each in back for component in each.components), well, time.monotonic() - began,
-        tuple(note for each in back for note in each.notes))
+        tuple(dict.fromkeys([*notes, *(note for each in back for note in each.notes)])))
 
 
 def find_sets(system: System, url: str) -> Store:
@@ -135,16 +137,28 @@ class _Stages:
             self.told(self.stages[-1])
 
 
-def _application(source: Store, manifest: Manifest) -> list[Manifest]:
-    """The newest sets that have what the chosen one lacks of the application."""
+def _application(system: System, source: Store, manifest: Manifest,
+                 unsigned: bool) -> tuple[list[Manifest], list[str]]:
+    """The newest sets that have what the chosen one lacks of the application, and what is said of others.
+
+    One that must not be used gives way to an older one, and is told: without it the application can be
+    installed otherwise.
+    """
+    catalog = Catalog(source)
     lacking = {component for component in APPLICATION if not manifest.of(component)}
-    found = []
-    for each in Catalog(source).sets():
+    found, notes = [], []
+    for each in catalog.sets():
         has = {component for component in lacking if each.complete and each.of(component)}
-        if has:
-            found.append(each)
-            lacking -= has
-    return found
+        if not has:
+            continue
+        try:
+            system.signatures.require(catalog, each, unsigned=unsigned)
+        except Untrusted as exc:
+            notes.append(f"{exc}; an older one is taken, if there is one")
+            continue
+        found.append(each)
+        lacking -= has
+    return found, notes
 
 
 def _shares(manifest: Manifest, others: list[Manifest]) -> Iterator[tuple[str, SetId]]:

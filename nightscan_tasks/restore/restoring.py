@@ -28,6 +28,7 @@ from nightscan_tasks.restore.choosing import choose
 from nightscan_tasks.restore.interrupted import finish_interrupted
 from nightscan_tasks.restore.journal import Journal, holding, journals, open_journal
 from nightscan_tasks.restore.planning import RestorePlan, plan_components
+from nightscan_tasks.restore.provenance import origin, record_unsigned
 from nightscan_tasks.restore.rates import objective_seconds
 from nightscan_tasks.restore.reading import SetSource, Watch, sound_copies
 from nightscan_tasks.restore.request import Request, spelled, with_targets
@@ -95,8 +96,11 @@ class _Work:
     def __post_init__(self) -> None:
         self.opened_at = self.system.clock()
         self.run_id = f"restore-{self.opened_at:%Y%m%dT%H%M%S%fZ}"
-        self.restorers = Restorers(self.system, self.run_id, self.request.targets, self.request.part)
-        self.catalog, self.manifest = choose(self.system, self.request.choice, self.request.components)
+        self.restorers = Restorers(self.system, self.run_id, self.request.targets, self.request.part,
+                                   self.request.unguarded)
+        choice = self.request.choice
+        self.catalog, self.manifest = choose(self.system, choice, self.request.components)
+        self.origin = origin(self.system, self.catalog, self.manifest, choice)
 
     @property
     def sources(self) -> dict[str, SetSource]:
@@ -114,13 +118,15 @@ class _Work:
             planned, safety=self.request.components if live and self.request.safety else (),
             services=tuple(filter(None, (settings.services_stop, settings.services_start))) if live else (),
             problems=tuple(f"{each.component}: {problem}" for each in planned for problem in each.problems),
-            expected_seconds=sum(each.expected_seconds for each in planned))
+            expected_seconds=sum(each.expected_seconds for each in planned), notes=self.origin)
 
     def run(self) -> Restored:
         """All of it. The set is kept from retention until the last byte is read."""
         with _reading(self.catalog, self.journal, self.manifest, self.run_id):
             if problems := self.plan().problems:
                 raise RestoreRefused("nothing was changed:\n" + "\n".join(problems))
+            self.notes += self.origin
+            record_unsigned(self.system, self.catalog, self.manifest, self.run_id)
             self._open()
             try:
                 staged = self._prepare()

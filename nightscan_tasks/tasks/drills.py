@@ -14,7 +14,7 @@ from nightscan_tasks.tasks.trying import show
 
 @shared_task(name="nightscan.drill", bind=True, acks_late=False, max_retries=0, retry_on_worker_lost=False)
 def drill(self: Task, *, tier: str | None = None, store: str | None = None, simulate_loss: bool = False,
-          key: bool = False, scheduled: bool = False) -> Json:
+          key: bool = False, unsigned: bool = False, scheduled: bool = False) -> Json:
     """Restore the newest set into a scratch NightScan, compare, measure, and record it.
 
     `key` only proves that the private key opens the newest sets. A drill that `scheduled` says nobody
@@ -24,7 +24,7 @@ def drill(self: Task, *, tier: str | None = None, store: str | None = None, simu
     if key:
         return [wire.plain(each) for each in drills.prove_key(system)]
     done = drills.drill(system, tier=Tier(tier) if tier else None, store=store, simulate_loss=simulate_loss,
-                        watch=show(self))
+                        unsigned=unsigned, watch=show(self))
     if scheduled and done.problems:
         raise DrillFailed("\n".join(done.problems))
     result: Json = wire.plain(done)

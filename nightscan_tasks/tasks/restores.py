@@ -36,7 +36,8 @@ def restore_full(self: Task, **which: Any) -> dict[str, Json]:
     """Put database, Redis and user data back, from the newest complete set unless another is named.
 
     `which` is what `workflows.restore.wanted` takes: `set_id`, or `tier` and `index`, or `before`; `store`;
-    `target_db`, `target_redis`, `target_root`; `safety`. `dry_run` answers with the plan alone.
+    `target_db`, `target_redis`, `target_root`; `safety`; `unsigned`. `dry_run` answers with the
+    plan alone.
     """
     return _restore(self, FULL, which)
 
