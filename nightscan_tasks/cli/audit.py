@@ -53,23 +53,24 @@ def lines(records: list[Record]) -> Iterator[str]:
     if not records:
         yield "Nothing is on record."
         return
-    head, *rows = table(_HEAD, [[stamp(each.recorded_at), each.actor.host, _who(each), each.action,
-                                 each.subject] for each in records])
+    head, *rows = table(_HEAD, [
+        [stamp(each.recorded_at), *map(_printable, (each.actor.host, _who(each), each.action, each.subject))]
+        for each in records])
     yield head
     for row, each in zip(rows, records, strict=True):
         yield row
         for line in _details(each):
-            yield from fold(line, indent="    ", hanging="      ")
+            yield from fold(_printable(line), indent="    ", hanging="      ")
 
 
 def _who(record: Record) -> str:
-    """The person, as far as one is known: a worker's own user else."""
+    """The person: for a task whoever the message says, with a question mark, for that is not proven."""
     claims = record.asker.claims if record.asker else None
-    return _person(claims) if claims else _person(record.actor)
+    return f"{_person(claims)}?" if claims else _person(record.actor)
 
 
 def _person(actor: Actor) -> str:
-    return actor.login or actor.sudo_user or actor.user
+    return _printable(actor.login or actor.sudo_user or actor.user)
 
 
 def _details(record: Record) -> Iterator[str]:
@@ -96,6 +97,11 @@ def _spelled(actor: Actor) -> str:
 def _login(actor: Actor) -> str:
     person = _person(actor)
     return "" if person == actor.user else person
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey: a message's header is anybody's."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _checked(checked: Checked) -> Iterator[str]:
