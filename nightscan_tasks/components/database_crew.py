@@ -182,8 +182,9 @@ def _patiently(connection: Connection, statement: bytes, *, alone: bool) -> None
 
 
 def run_statement(connection: Connection, statement: bytes) -> None:
-    """Run one statement of a dump; `StatementFailed` if the server does not take it."""
+    """Run one statement of a dump; `StatementFailed` if the server does not take it, or takes it for two."""
     try:
-        connection.execute(statement)
+        # A binary answer is asked for in the protocol that knows of one statement at a time.
+        connection.execute(statement, binary=True)
     except psycopg.Error as exc:
         raise StatementFailed(statement) from exc

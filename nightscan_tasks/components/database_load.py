@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import psycopg
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_crew import Crew, Job, StatementFailed
+from nightscan_tasks.components.database_guard import Guard, Optional, shown
 from nightscan_tasks.components.database_script import Item, Rows, items
 from nightscan_tasks.components.postgres import Connection, connect, explain, where
 from nightscan_tasks.errors import RestoreRefused
@@ -27,8 +28,8 @@ _INDEX = re.compile(rb"CREATE (?:UNIQUE )?INDEX " + _PART + rb" ON (?:ONLY )?(" 
 _ADD = rb"ALTER TABLE (?:ONLY )?(" + _NAME + rb")\s+ADD CONSTRAINT " + _PART
 _KEY = re.compile(_ADD + rb" (?:PRIMARY KEY|UNIQUE|EXCLUDE) ")
 _FOREIGN_KEY = re.compile(_ADD + rb" FOREIGN KEY \([^()]*\) REFERENCES (" + _NAME + rb")\(")
+_RARE = re.compile(rb"(?:ALTER|COMMENT ON) (?:EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ")
 _EXPECTED_UNKNOWN = b"SET transaction_timeout = "  # of a newer pg_dump's, and of no meaning here
-_SHOWN_BYTES = 200
 
 # What is written here is compared before it counts, and written again if the server dies: no commit
 # has to wait for the disk. The rest are the defaults of somebody who has waited long enough.
@@ -40,32 +41,36 @@ _OPTIONS = {
 _INDEX_MEMORY = "greatest(pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('256MB'))"
 
 
-def load(chunks: Iterable[Buffer], *, dsn: SecretStr, name: str, jobs: int) -> tuple[str, ...]:
+def load(chunks: Iterable[Buffer], *, dsn: SecretStr, name: str, jobs: int, guard: Guard | None = None,
+         ) -> tuple[str, ...]:
     """Fill the database `name` over so many connections; returns what had to be left out, as notes.
 
-    `RestoreRefused` names the statement that failed; `NotUnderstood`, of `database_script`, asks for
-    `psql`. Either way, and if an error comes out of `chunks`, the database is half full.
+    `guard` decides on each statement; without one, all of them run as they are. `RestoreRefused` names
+    the statement that failed; `NotUnderstood`, of `database_script`, asks for `psql`. Either way, and if an
+    error comes out of `chunks`, the database is half full.
     """
     notes: list[str] = []
     with ExitStack() as stack:
-        crew = Crew([stack.enter_context(connected(dsn, name)) for _ in range(jobs)])
+        with guard.admitted() if guard else nullcontext():
+            crew = Crew([stack.enter_context(connected(dsn, name)) for _ in range(jobs)])
+        source = guard.sifted(items(chunks)) if guard else items(chunks)
         try:
-            for kind, group in itertools.groupby(items(chunks), _kind):
+            for kind, group in itertools.groupby(source, _kind):
                 kind(crew, group, notes)
         except StatementFailed as exc:
-            raise _explained(exc, where(dsn, database=name)) from exc.__cause__
+            raise _explained(exc, where(dsn, database=name), guarded=guard is not None) from exc.__cause__
     return tuple(notes)
 
 
 def connected(dsn: SecretStr, name: str) -> Connection:
     """A connection that is set for filling."""
-    connection = connect(dsn, database=name)
+    connection = connect(dsn, database=name, path="")
     connection.prepare_threshold = None
     for option, value in _OPTIONS.items():
-        connection.execute("SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
-                           (value, option))
-    connection.execute(f"SELECT set_config('maintenance_work_mem', {_INDEX_MEMORY} / 1024 || 'kB', false)"
-                       .encode())
+        connection.execute("SELECT pg_catalog.set_config(name, %s, false) FROM pg_catalog.pg_settings "
+                           "WHERE name = %s", (value, option))
+    connection.execute(f"SELECT pg_catalog.set_config('maintenance_work_mem', {_INDEX_MEMORY} / 1024 "
+                       "|| 'kB', false)".encode())
     return connection
 
 
@@ -80,12 +85,26 @@ def _kind(item: Item) -> _Handler:
         return _set
     if _INDEX.match(item) or _KEY.match(item):
         return _build_indexes
+    if isinstance(item, Optional):
+        return _if_allowed
     return _check_foreign_keys if _FOREIGN_KEY.match(item) else _in_order
 
 
 def _in_order(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
     for statement in _statements(group):
         crew.one(statement)
+
+
+def _if_allowed(crew: Crew, group: Iterator[Item], notes: list[str]) -> None:
+    for statement in _statements(group):
+        try:
+            crew.one(statement)
+        except StatementFailed as exc:
+            if isinstance(exc.__cause__, psycopg.errors.UndefinedObject) and _RARE.match(statement):
+                continue  # it could not be made, and that was said
+            if not isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            notes.append(f"not restored, since only a superuser may: {shown(statement)}")
 
 
 def _set(crew: Crew, group: Iterator[Item], notes: list[str]) -> None:
@@ -96,7 +115,7 @@ def _set(crew: Crew, group: Iterator[Item], notes: list[str]) -> None:
             if not isinstance(exc.__cause__, psycopg.errors.UndefinedObject):
                 raise
             if not statement.startswith(_EXPECTED_UNKNOWN):
-                notes.append(f"left out, the server does not know it: {_shown(statement)}")
+                notes.append(f"left out, the server does not know it: {shown(statement)}")
 
 
 def _copy(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
@@ -120,14 +139,13 @@ def _statements(group: Iterator[Item]) -> Iterator[bytes]:
     return (item for item in group if isinstance(item, bytes))
 
 
-def _explained(error: StatementFailed, place: str) -> Exception:
-    reason = explain(str(error.__cause__), place)
+def _explained(error: StatementFailed, place: str, *, guarded: bool) -> Exception:
+    cause = error.__cause__
+    reason = explain(str(cause), place)
     if reason.transient:
         return reason
+    denied = guarded and isinstance(cause, psycopg.errors.InsufficientPrivilege)
+    advice = ("; a dump runs without the rights of a superuser: for a set whose origin is certain, "
+              "--unguarded gives it those of the connecting role") if denied else ""
     return RestoreRefused(f"the dump cannot be loaded; the live database was not touched: "
-                          f"{str(error.__cause__).strip()} in `{_shown(error.statement)}`")
-
-
-def _shown(statement: bytes) -> str:
-    text = " ".join(statement[:_SHOWN_BYTES].decode(errors="replace").split())
-    return text + (" …" if len(statement) > _SHOWN_BYTES else "")
+                          f"{str(cause).strip()} in `{shown(error.statement)}`{advice}")

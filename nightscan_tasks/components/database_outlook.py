@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_environment import collation_version
+from nightscan_tasks.components.database_extensions import superusers_extensions
 from nightscan_tasks.components.database_marks import databases
 from nightscan_tasks.components.postgres import Connection, connect, explained, server_version, where
 from nightscan_tasks.components.roles import require_roles
@@ -23,24 +24,20 @@ from nightscan_tasks.errors import RestoreRefused, SourceRefused
 from nightscan_tasks.model import Json, Report
 from nightscan_tasks.wording import size
 
-_OLDEST_WITH_TRUSTED = 130000
 _AVAILABLE = "SELECT name, default_version FROM pg_available_extensions"
-_CLOSED = """
-SELECT name FROM pg_available_extension_versions JOIN pg_available_extensions USING (name)
-WHERE version = default_version AND superuser AND NOT trusted AND name = ANY (%s) ORDER BY name
-"""
 
 
 def problems(connection: Connection, target: str, wanted: Mapping[str, Json], *, role_sql: str = "",
-             ) -> Iterator[str]:
+             extensions: Collection[str] | None = None) -> Iterator[str]:
     """What would stop the database `target` from being replaced by one made as `wanted`, each with its
-    remedy. `connection` is to another database of the server; `role_sql` makes roles that are missing.
+    remedy. `connection` is to another database of the server; `role_sql` makes roles that are missing;
+    `extensions` are those that a superuser may make for a dump, None: all.
     """
     yield from _standby(connection)
     yield from _older(connection, wanted)
     yield from _forbidden(connection, target)
     yield from _prepared(connection, target)
-    yield from _extensions(connection, wanted)
+    yield from _extensions(connection, wanted, extensions)
     yield from _collations(connection, wanted)
     needed = cast("list[str]", wanted.get("roles") or [])
     try:
@@ -120,19 +117,20 @@ def _prepared(connection: Connection, target: str) -> Iterator[str]:
                f"`ROLLBACK PREPARED '{gid}'`")
 
 
-def _extensions(connection: Connection, wanted: Mapping[str, Json]) -> Iterator[str]:
+def _extensions(connection: Connection, wanted: Mapping[str, Json], allowed: Collection[str] | None,
+                ) -> Iterator[str]:
     needed = set(cast("dict[str, str]", wanted.get("extensions") or {})) - {"plpgsql"}
     there: dict[str, str] = dict(connection.execute(_AVAILABLE).fetchall())
     if missing := sorted(needed - set(there)):
         yield f"the server lacks the extensions {', '.join(missing)}: install their packages on its host"
-    if _ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-        return
-    query = _CLOSED if connection.info.server_version >= _OLDEST_WITH_TRUSTED else _CLOSED.replace(
-        "AND NOT trusted", "")
-    closed = connection.execute(query.encode(), (sorted(needed),)).fetchall()
-    if closed:
-        yield (f"only a superuser may create the extensions {', '.join(name for (name,) in closed)}: let one "
-               f"restore")
+    closed = superusers_extensions(connection, wanted)
+    if not _ask(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        if closed:
+            yield f"only a superuser may create the extensions {', '.join(closed)}: let one restore"
+    elif allowed is not None and (closed := sorted({*closed} - {*allowed})):
+        yield (f"the extensions {', '.join(closed)} may open the server's host to whoever made the dump, and "
+               f"the live database has none of them: if they are wanted, name them in "
+               f"NIGHTSCAN_RESTORE_EXTENSIONS={','.join(closed)}")
 
 
 def _collations(connection: Connection, wanted: Mapping[str, Json]) -> Iterator[str]:

@@ -6,40 +6,45 @@ part is moved into schemas of its own, and these are copied, as they are, into t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
+from pydantic import SecretStr
 
 from nightscan_tasks.components.database_aside import Aside, drop_outer_keys, move, note, staged_prefix
 from nightscan_tasks.components.database_crew import StatementFailed, run_statement
+from nightscan_tasks.components.database_filler import Filler, lend
 from nightscan_tasks.components.database_fingerprint import compare_fingerprints, fingerprint_part
+from nightscan_tasks.components.database_guard import Guard, Optional
+from nightscan_tasks.components.database_handover import hand_over
 from nightscan_tasks.components.database_load import connected, load
 from nightscan_tasks.components.database_part import PartSwap
 from nightscan_tasks.components.database_script import items
 from nightscan_tasks.components.database_selection import Name, Relation, Selection, closure, relations
-from nightscan_tasks.components.database_staging import Dump, filled
+from nightscan_tasks.components.database_staging import Dump, Loading, filled
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import Connection, connect, environment, explained, tool, where
 from nightscan_tasks.components.restorer import Staged
 from nightscan_tasks.components.staged_database import drop
 from nightscan_tasks.errors import RestoreRefused
-from nightscan_tasks.model import Chunks
+from nightscan_tasks.model import Chunks, Json
 from nightscan_tasks.process import Program
 
 _THERE_ALREADY = (psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateObject,
                   psycopg.errors.DuplicateFunction)
 
 
-def stage_part(dump: Dump, selection: Selection, swap: DatabaseSwap, part: PartSwap, *, jobs: int) -> Staged:
+def stage_part(dump: Dump, selection: Selection, swap: DatabaseSwap, part: PartSwap,
+               loading: Loading) -> Staged:
     """Fill the run's schemas in the live database; whatever fails removes them again."""
     part.discard()
-    with filled(dump, swap, jobs=jobs) as (connection, whole):
-        cutting = _Cutting(selection, swap, part, jobs)
+    with filled(dump, swap, loading) as (connection, whole, hand):
         try:
-            staged = cutting.copy()
+            staged = _Cutting(selection, swap, part, loading.jobs, dump, hand).copy()
         except BaseException:
             part.discard()
             raise
@@ -49,12 +54,19 @@ def stage_part(dump: Dump, selection: Selection, swap: DatabaseSwap, part: PartS
 
 @dataclass(frozen=True)
 class _Cutting:
-    """One part on its way from the staged database into the live one."""
+    """One part on its way from the staged database into the live one, by the hand that filled the first."""
 
     selection: Selection
     swap: DatabaseSwap
     part: PartSwap
     jobs: int
+    dump: Dump
+    hand: Filler
+
+    @property
+    def reader(self) -> SecretStr:
+        """Who reads what was staged: whoever filled it, where the server knows roles that only read."""
+        return self.hand.dsn if self.hand.reads_all else self.swap.dsn
 
     def copy(self) -> Staged:
         """Move the part aside in the staged database, and copy that into the live one."""
@@ -65,23 +77,36 @@ class _Cutting:
             self.part.at("set aside")
             with staged.transaction():
                 places = self._set_aside(staged, chosen)
-            notes = self._make_surroundings(staged, live)
-            self.part.at("copy")
-            schemas = [place.name for place in places]
-            with self._dumped(staged, schemas) as chunks:
-                notes += load(chunks, dsn=dsn, name=self.swap.target, jobs=self.jobs)
-            self.part.at("compare part")
-            expected = fingerprint_part(staged, schemas, content=True)
-            found = fingerprint_part(live, schemas, content=True)
-            if differences := compare_fingerprints(expected, found):
-                raise RestoreRefused(f"the copied part is not the one that was saved; nothing live was "
-                                     f"touched: {'; '.join(differences)}")
-            _analyze(live, schemas)
+            if self.hand.role:
+                lend(live, self.hand, self.swap.target, self.selection.schemas)
+            notes, found = self._fill(staged, live, [place.name for place in places])
             self.part.at("mark part")
             with live.transaction():
                 for place in places:
                     note(live, place)
         return Staged(found, notes)
+
+    def _fill(self, staged: Connection, live: Connection, schemas: Sequence[str],
+              ) -> tuple[tuple[str, ...], dict[str, Json]]:
+        """What is read of the staged database is made in the live one, compared, and given to its owners."""
+        guard = Guard(self.hand, live)
+        notes = self._make_surroundings(staged, live, guard)
+        self.part.at("copy")
+        with self._dumped(staged, schemas) as chunks:
+            notes += load(chunks, dsn=self.hand.dsn, name=self.swap.target, jobs=self.jobs,
+                          guard=guard if self.hand.guarded else None)
+        self.part.at("compare part")
+        with self.hand.admitted(), connect(self.reader, database=self.swap.staged) as reading:
+            expected = fingerprint_part(reading, schemas, content=True)
+        with self.hand.admitted(), connect(self.hand.dsn, database=self.swap.target) as reading:
+            found = fingerprint_part(reading, schemas, content=True)
+        if differences := compare_fingerprints(expected, found):
+            raise RestoreRefused(f"the copied part is not the one that was saved; nothing live was "
+                                 f"touched: {'; '.join(differences)}")
+        if self.hand.role:
+            notes += hand_over(live, self.hand.role, guard.later, self.dump.wanted)
+        _analyze(live, schemas)
+        return notes, found
 
     def _set_aside(self, staged: Connection, chosen: Mapping[Name, Relation]) -> list[Aside]:
         keys = drop_outer_keys(staged, [each.oid for each in chosen.values()])
@@ -96,15 +121,19 @@ class _Cutting:
             places.append(place)
         return places
 
-    def _make_surroundings(self, staged: Connection, live: Connection) -> tuple[str, ...]:
+    def _make_surroundings(self, staged: Connection, live: Connection, guard: Guard) -> tuple[str, ...]:
         """Types and functions of whole schemas, where the live database lacks them."""
         notes = []
         for schema in self.selection.schemas:
             there = live.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
-            with self._dumped(staged, [schema], "--schema-only") as chunks, \
-                    connected(self.swap.dsn, self.swap.target) as made:
+            if there is not None:  # what is said of owners would change what is live
+                guard = Guard(self.hand, live)
+            with self._dumped(staged, [schema], "--schema-only") as chunks, ExitStack() as stack:
+                with self.hand.admitted():
+                    made = stack.enter_context(connected(self.hand.dsn, self.swap.target))
+                source = guard.sifted(items(chunks)) if self.hand.guarded else items(chunks)
                 count = sum(_create(made, item, all_of_it=there is None)
-                            for item in items(chunks) if isinstance(item, bytes))
+                            for item in source if isinstance(item, bytes))
             if count:
                 notes.append(f"schema {schema} lacked {count} things besides its tables, such as types and "
                              f"functions: they were created, and stay if the restore is undone")
@@ -116,8 +145,13 @@ class _Cutting:
         patterns = ('--schema="' + schema.replace('"', '""') + '"' for schema in schemas)
         argv = [str(tool("pg_dump", staged).path), "--format=plain", "--no-password", *patterns, *options,
                 *([] if encoding == "SQL_ASCII" else ["--encoding=UTF8"])]
-        with Program(argv, env=environment(self.swap.dsn, staged)) as program:
-            yield program.chunks()
+        with ExitStack() as stack:
+            with self.hand.admitted():
+                with connect(self.reader, database=self.swap.staged) as reading:
+                    env = environment(self.reader, reading)
+                chunks = stack.enter_context(Program(argv, env=env)).chunks()
+                first = bytes(next(chunks, b""))  # so it is connected
+            yield itertools.chain([first], chunks)
 
 
 def _analyze(live: Connection, schemas: Sequence[str]) -> None:
@@ -156,7 +190,8 @@ def _create(connection: Connection, statement: bytes, *, all_of_it: bool) -> int
     try:
         run_statement(connection, statement)
     except StatementFailed as exc:
-        if isinstance(exc.__cause__, _THERE_ALREADY):
+        denied = isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege)
+        if isinstance(exc.__cause__, _THERE_ALREADY) or (denied and isinstance(statement, Optional)):
             return 0
         raise RestoreRefused(f"what the schema's tables need cannot be made; nothing live was touched: "
                              f"{exc.__cause__}") from exc.__cause__

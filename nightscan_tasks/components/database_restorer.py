@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
+from nightscan_tasks.components.database_extensions import open_extensions
 from nightscan_tasks.components.database_outlook import busy, notes, problems, replaced
 from nightscan_tasks.components.database_part import PartSwap
 from nightscan_tasks.components.database_part_outlook import part_outlook
 from nightscan_tasks.components.database_part_staging import stage_part
 from nightscan_tasks.components.database_selection import Selection
-from nightscan_tasks.components.database_staging import Dump, stage, wanted_environment
+from nightscan_tasks.components.database_staging import Dump, Loading, stage, wanted_environment
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import explained, where
 from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
@@ -24,13 +25,13 @@ from nightscan_tasks.model import Artifact
 class DatabaseRestorer:
     """Restores one database, or, where `tables` or `schemas` are named, those and what depends on them.
 
-    `jobs` is how many connections fill it side by side. Everything but the first two is for `examine`
-    and `stage` alone: the other steps find out from the server what was restored.
+    `loading` says how. Everything but the first two is for `examine` and `stage` alone: the other steps find
+    out from the server what was restored.
     """
 
     dsn: SecretStr
     run_id: str
-    jobs: int = field(default=2, kw_only=True)
+    loading: Loading = field(default=Loading(), kw_only=True)
     tables: tuple[str, ...] = field(default=(), kw_only=True)
     schemas: tuple[str, ...] = field(default=(), kw_only=True)
     at: Callable[[str], None] = field(default=lambda _: None, kw_only=True, compare=False, repr=False)
@@ -48,8 +49,11 @@ class DatabaseRestorer:
         """As `Restorer.examine`."""
         report, target = source.report, target_name(self.dsn)
         with maintenance(self.dsn) as connection, explained(where(self.dsn)):
+            extensions = None if self.loading.unguarded else open_extensions(
+                connection, self.dsn, self.loading.extensions)
             found = [*problems(connection, target, wanted_environment(report.fingerprint),
-                               role_sql=_roles(source)), *busy(connection, self.run_id)]
+                               role_sql=_roles(source), extensions=extensions),
+                     *busy(connection, self.run_id)]
             remarks = list(notes(connection, target, report, run_id=self.run_id))
             what, size_bytes = replaced(connection, self.dsn)
         if self.tables or self.schemas:
@@ -63,8 +67,8 @@ class DatabaseRestorer:
         dump = Dump(_roles(source), lambda: source.open(artifact), source.report.fingerprint)
         if self.tables or self.schemas:
             selection = Selection(self.tables, self.schemas)
-            return stage_part(dump, selection, self._whole, self._part, jobs=self.jobs)
-        return stage(dump, self._whole, jobs=self.jobs)
+            return stage_part(dump, selection, self._whole, self._part, self.loading)
+        return stage(dump, self._whole, self.loading)
 
     def swap(self) -> Swapped:
         """As `Restorer.swap`."""

@@ -6,12 +6,14 @@ Each step is one transaction of renames; who is who afterwards is read from the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
+import psycopg
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_exchange import Rename, exchange, kept_name
+from nightscan_tasks.components.database_filler import remove, role_name
 from nightscan_tasks.components.database_marks import (
     Mark,
     Marked,
@@ -23,7 +25,7 @@ from nightscan_tasks.components.database_marks import (
 from nightscan_tasks.components.postgres import Connection, explained, where
 from nightscan_tasks.components.restorer import Position, Swapped
 from nightscan_tasks.components.staged_database import drop, maintenance, reserved, staged_name, target_name
-from nightscan_tasks.errors import RestoreRefused
+from nightscan_tasks.errors import NightscanError, RestoreRefused
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class DatabaseSwap:
             found = self.traces(connection)
             if found.staged is not None:
                 drop(connection, self.staged)
+            self._forget(connection)
             if _position(replace(found, staged=None)) is Position.SWAPPED:
                 exchange(self.dsn, connection, list(self._undoing(connection, found)), at=self.at)
 
@@ -102,6 +105,12 @@ class DatabaseSwap:
         """As `Restorer.discard`."""
         with self.place() as connection:
             drop(connection, self.staged)
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        """Remove the role that filled, where its process died; it may not log in, and own nothing live."""
+        with suppress(psycopg.Error, NightscanError):
+            remove(connection, self.dsn, role_name(self.run_id))
 
     def _swapped_already(self, found: Traces) -> Swapped:
         position = _position(found)

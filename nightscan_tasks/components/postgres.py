@@ -42,9 +42,11 @@ _REMEDIES = {
 }
 
 
-def connect(dsn: SecretStr, *, database: str = "") -> Connection:
+def connect(dsn: SecretStr, *, database: str = "", path: str = "pg_catalog, pg_temp") -> Connection:
     """An autocommitting connection, to another database of that server if one is named.
 
+    Names without a schema mean the server's own, whatever somebody put into `public` under such a name;
+    an empty `path` leaves it to the server where they are looked for.
     `SourceUnavailable` where the server cannot be reached now, `SourceRefused` where it says no.
     """
     try:
@@ -52,7 +54,10 @@ def connect(dsn: SecretStr, *, database: str = "") -> Connection:
     except psycopg.ProgrammingError:
         raise SourceRefused(_unreadable()) from None  # libpq's own words may quote the password
     with explained(where(dsn, database=database)):
-        return psycopg.connect(conninfo, autocommit=True)
+        connection = psycopg.connect(conninfo, autocommit=True)
+        if path:
+            connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", (path,))
+        return connection
 
 
 def where(dsn: SecretStr, *, database: str = "") -> str:

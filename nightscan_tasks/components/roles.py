@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 from pydantic import SecretStr
 
 from nightscan_tasks import process
@@ -24,7 +25,16 @@ _NAME = r'("(?:[^"]|"")*"|[^\s;"]+)'
 _CREATED = re.compile(rf"CREATE ROLE {_NAME}")
 _ALTERED = re.compile(rf"(?:ALTER|COMMENT ON) ROLE {_NAME}")
 _GRANTED = re.compile(rf"GRANT {_NAME} TO {_NAME}")
-_GRANTED_BY = re.compile(rf" GRANTED BY {_NAME}")
+_LITERAL = r"'(?:[^'\\]|'')*'"
+_ATTRIBUTES = re.compile(rf"ALTER ROLE {_NAME} WITH ((?:[A-Z]+ ?|-?\d+ ?|{_LITERAL} ?)+);")
+_ATTRIBUTE = re.compile(rf"CONNECTION LIMIT -?\d+|PASSWORD {_LITERAL}|VALID UNTIL {_LITERAL}|[A-Z]+")
+_HARMLESS = {"LOGIN", "NOLOGIN", "INHERIT", "NOINHERIT", "CREATEDB", "NOCREATEDB", "CONNECTION", "PASSWORD",
+             "VALID"}
+_REFUSED = {"SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"}
+_SET = re.compile(rf"ALTER ROLE {_NAME} SET ([a-z_.]+|\"[A-Za-z_.]+\") TO {_LITERAL}(?:, {_LITERAL})*;")
+_COMMENTED = re.compile(rf"COMMENT ON ROLE {_NAME} IS E?{_LITERAL};|COMMENT ON ROLE {_NAME} IS '[^']*';")
+_LOADING = {"local_preload_libraries", "session_preload_libraries", "shared_preload_libraries",
+            "jit_provider", "dynamic_library_path"}
 
 
 @dataclass(frozen=True)
@@ -74,34 +84,89 @@ def require_roles(connection: Connection, needed: Collection[str], text: str) ->
 
 
 def create_roles(connection: Connection, missing: Collection[str], text: str) -> tuple[str, ...]:
-    """Create the missing roles as they were saved; what could not be given to them, as notes."""
-    notes = []
+    """Create the missing roles; what was not given to them, as notes.
+
+    What would let a role reach beyond its own databases is not given, whoever saved it had it: no attribute
+    but those of `_Attributes`, and no membership in a role that is here already.
+    """
+    notes: list[str] = []
     with connection.transaction():
+        for name in sorted(missing):
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
         for statement in _statements(text):
-            wanted = _CREATED.match(statement)
-            if wanted and _unquoted(wanted[1]) in missing:
-                connection.execute(statement.encode())
-        for statement in _statements(text):
-            if _belongs(statement, missing):
-                notes += _try(connection, _GRANTED_BY.sub("", statement))
+            notes += _give(connection, statement, missing)
     return tuple(notes)
 
 
+def _give(connection: Connection, statement: str, missing: Collection[str]) -> list[str]:
+    """What one statement says of the roles that were made, as far as it is harmless."""
+    if (found := _ATTRIBUTES.fullmatch(statement)) and (name := _unquoted(found[1])) in missing:
+        return _give_attributes(connection, name, found[2])
+    if (found := _SET.fullmatch(statement)) and _unquoted(found[1]) in missing:
+        return _give_setting(connection, statement, _unquoted(found[2]))
+    if (found := _COMMENTED.fullmatch(statement)) and _unquoted(found[1]) in missing:
+        return _try(connection, statement)
+    if found := _GRANTED.match(statement):
+        return _give_membership(connection, _unquoted(found[1]), _unquoted(found[2]), statement, missing)
+    other = _ALTERED.match(statement)
+    return [_left_out(statement)] if other and _unquoted(other[1]) in missing else []
+
+
+def _give_attributes(connection: Connection, name: str, words: str) -> list[str]:
+    found = _ATTRIBUTE.findall(words)
+    harmless = [word for word in found if word.split()[0] in _HARMLESS]
+    refused = [word for word in found if word in _REFUSED]
+    notes = _try_composed(connection, sql.SQL("ALTER ROLE {} WITH ").format(sql.Identifier(name))
+                          + sql.SQL(" ").join(map(sql.SQL, harmless)), f"ALTER ROLE {name} WITH …")
+    if refused:
+        notes.append(f"role {name} was {' '.join(refused)}, and is not now; if it has to be: "
+                     f'ALTER ROLE "{name}" {" ".join(refused)}')
+    return notes
+
+
+def _give_setting(connection: Connection, statement: str, setting: str) -> list[str]:
+    if not may_set(connection, setting):
+        return [_left_out(statement)]
+    return _try(connection, statement)
+
+
+def _give_membership(connection: Connection, group: str, member: str, statement: str,
+                     missing: Collection[str]) -> list[str]:
+    if group not in missing:
+        if member not in missing:
+            return []
+        told = (f"role {member} was a member of {group}, and is not now, since {group} is none of those that "
+                f'were made; if it has to be: GRANT "{group}" TO "{member}"')
+        return [told]
+    option = " WITH ADMIN OPTION" if "ADMIN OPTION" in statement or "ADMIN TRUE" in statement else ""
+    return _try_composed(connection, sql.SQL("GRANT {} TO {}" + option).format(
+        sql.Identifier(group), sql.Identifier(member)), f"GRANT {group} TO {member}")
+
+
+def may_set(connection: Connection, setting: str) -> bool:
+    """Whether everybody may set it: so it gives nobody more rights. One that loads a library is none."""
+    if setting in _LOADING:
+        return False
+    return connection.execute("SELECT FROM pg_settings WHERE name = lower(%s) AND context = 'user'",
+                              (setting,)).fetchone() is not None
+
+
+def _left_out(statement: str) -> str:
+    return f"not done: {' '.join(statement.split()[:5])} …"  # not all of it: it may hold a password
+
+
 def _try(connection: Connection, statement: str) -> list[str]:
-    """One statement on its own: a membership in a role that is not here does not spoil the rest."""
+    """One statement, whose every word was read, on its own: what fails does not spoil the rest."""
+    return _try_composed(connection, statement.encode(), " ".join(statement.split()[:4]))
+
+
+def _try_composed(connection: Connection, statement: sql.Composed | bytes, what: str) -> list[str]:
     try:
         with connection.transaction():
-            connection.execute(statement.encode())
+            connection.execute(statement, binary=True)  # which takes one statement only
     except psycopg.Error as exc:
-        kind = " ".join(statement.split()[:4])
-        return [f"not done: {kind} …: {str(exc).strip().splitlines()[0]}"]
+        return [f"not done: {what} …: {str(exc).strip().splitlines()[0]}"]
     return []
-
-
-def _belongs(statement: str, missing: Collection[str]) -> bool:
-    altered, granted = _ALTERED.match(statement), _GRANTED.match(statement)
-    names = [altered[1]] if altered else [granted[1], granted[2]] if granted else []
-    return any(_unquoted(name) in missing for name in names)
 
 
 def _statements(text: str) -> Iterator[str]:

@@ -113,6 +113,12 @@ def create(connection: Connection, name: str, wanted: Mapping[str, Json]) -> Non
         raise RestoreRefused(_not_made(wanted, exc)) from exc
 
 
+def give(connection: Connection, name: str, wanted: Mapping[str, Json]) -> None:
+    """Let the database belong to its saved owner; to whoever is connected, where none was saved."""
+    connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+        sql.Identifier(name), sql.Identifier(str(wanted.get("owner") or connection.info.user))))
+
+
 def creation_problem(connection: Connection, wanted: Mapping[str, Json]) -> str:
     """Why `create` would fail; empty if it would not. Nothing is made.
 

@@ -55,13 +55,17 @@ class Targets:
 
 @dataclass(frozen=True)
 class Request:
-    """One restore that is wanted. `safety` is the plan by which what is live is saved first; None: not."""
+    """One restore that is wanted. `safety` is the plan by which what is live is saved first; None: not.
+
+    `unguarded` lets the dump's SQL run with all rights of the connecting role, a superuser's too.
+    """
 
     choice: Choice
     components: tuple[str, ...] = LIVE
     targets: Targets = field(default_factory=Targets)
     part: Part = field(default_factory=Part)
     safety: Plan | None = None
+    unguarded: bool = False
 
 
 def spelled(facts: Part | Place) -> str:

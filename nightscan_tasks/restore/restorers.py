@@ -19,6 +19,7 @@ class Restorers:
     run_id: str
     targets: Targets
     part: Part
+    unguarded: bool = False
 
     def of(self, component: str) -> Restorer:
         """The restorer of one component. It knows all it needs from the target and the run's id."""
@@ -32,10 +33,12 @@ class Restorers:
 
     def _database(self) -> Restorer:
         from nightscan_tasks.components.database_restorer import DatabaseRestorer
+        from nightscan_tasks.components.database_staging import Loading
 
         settings = self.system.settings
         return DatabaseRestorer(
-            self.targets.database or settings.dsn, self.run_id, jobs=settings.restore_jobs,
+            self.targets.database or settings.dsn, self.run_id,
+            loading=Loading(settings.restore_jobs, settings.restore_extensions, self.unguarded),
             tables=self.part.tables, schemas=self.part.schemas)
 
     def _redis(self) -> Restorer:

@@ -168,6 +168,9 @@ class Settings(BaseSettings):
 
     restore_jobs: Positive = _named("NIGHTSCAN_RESTORE_JOBS", "2", 2,
                                "how many connections fill a database side by side")
+    restore_extensions: Words = _named(
+        "NIGHTSCAN_RESTORE_EXTENSIONS", "postgres_fdw", (),
+        "further extensions that a restore makes as a superuser because a dump asks for them")
     services_stop: str = _named("NIGHTSCAN_SERVICES_STOP", "systemctl stop nightscan-web nightscan-api", "",
                                 "the command that stops the application before a restore takes its place")
     services_start: str = _named("NIGHTSCAN_SERVICES_START",

@@ -13,6 +13,7 @@ import pytest
 from nightscan_tasks.components.database_fingerprint import compare_fingerprints, fingerprint_database
 from nightscan_tasks.components.database_load import load
 from nightscan_tasks.components.database_script import NotUnderstood, items
+from nightscan_tasks.components.database_staging import Loading
 from nightscan_tasks.errors import DigestMismatch, RestoreRefused, SourceUnavailable
 
 KEYS = (
@@ -102,14 +103,16 @@ def test_a_setting_that_the_server_does_not_know_is_left_out_and_said(scratch: A
         "left out, the server does not know it: SET flux = 1;",)
 
 
-def test_what_is_not_understood_goes_through_psql(scratch: Any) -> None:
+def test_what_is_not_understood_goes_through_psql_if_somebody_says_so(scratch: Any) -> None:
     scratch.run("CREATE TABLE t AS SELECT 1 AS x")
     saved = scratch.saved()
     saved.streams["database.sql"] = saved.streams["database.sql"].replace(
         b"FROM stdin;", b"FROM stdin WITH (FORMAT text);")
     with pytest.raises(NotUnderstood):
         list(items([saved.streams["database.sql"]]))
-    restorer = scratch.restorer()
+    with pytest.raises(RestoreRefused, match="not made by pg_dump: a COPY of another kind"):
+        scratch.restorer().stage(saved)
+    restorer = scratch.restorer(loading=Loading(unguarded=True))
     assert restorer.stage(saved).fingerprint["tables"] == saved.report.fingerprint["tables"]
 
 
