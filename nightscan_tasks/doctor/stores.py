@@ -7,10 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from nightscan_tasks.doctor import locks
 from nightscan_tasks.doctor.finding import Check, Finding, fail, ok, warn
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.model import Plan
-from nightscan_tasks.stores.base import Store
+from nightscan_tasks.stores.base import Store, StoreHealth
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import size
 
@@ -20,7 +21,11 @@ _FOR_OTHERS = 0o007
 
 def primary(system: System) -> Iterator[Finding]:
     """Whether the primary store can be written and read back, and is closed to others."""
-    yield from _probed(system.primary)
+    health = system.primary.probe()
+    yield _probed(system.primary, health)
+    if health.past:
+        yield from locks.records(health.past)
+        yield from locks.bucket(system.primary.name, health.past, system.settings)
     folder = Path(system.primary.url)
     if "://" not in system.primary.url and folder.is_dir():
         yield from _closed(folder, system.settings.owner)
@@ -33,7 +38,10 @@ def offsites(system: System) -> Iterator[Finding]:
                    "set AWS_BACKUP_BUCKET, or NIGHTSCAN_OFFSITE")
     for store in system.offsites:
         try:
-            yield from _probed(store)
+            health = store.probe()
+            yield _probed(store, health)
+            if health.past:
+                yield from locks.bucket(store.name, health.past, system.settings)
         except NightscanError as exc:
             yield fail(store.name, str(exc))
 
@@ -58,10 +66,9 @@ def space(system: System, *, plan: Plan) -> Iterator[Finding]:
         yield ok("space", found)
 
 
-def _probed(store: Store) -> Iterator[Finding]:
-    health = store.probe()
+def _probed(store: Store, health: StoreHealth) -> Finding:
     free = f", {size(health.free_bytes)} free" if health.free_bytes is not None else ""
-    yield ok(store.name, f"{health.url} ({health.server}): written, read back, deleted{free}")
+    return ok(store.name, f"{health.url} ({health.server}): written, read back, deleted{free}")
 
 
 def _closed(folder: Path, owner: str) -> Iterator[Finding]:

@@ -28,15 +28,30 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a bucket keeps of what was replaced or deleted. None: it could not be asked.
+
+    `default_days` is for how long everything is locked that comes without a lock of its own; `expires` is
+    whether a lifecycle rule ends old versions.
+    """
+
+    versioned: bool | None
+    locks: bool | None
+    default_days: int
+    expires: bool | None
+
+
+@dataclass(frozen=True)
 class StoreHealth:
     """What a probe of a store found: it wrote, read back and deleted a small object.
 
-    `free_bytes` is None where a store has no limit that can be asked for.
+    `free_bytes` is None where a store has no limit that can be asked for, `past` where it never has one.
     """
 
     url: str
     server: str
     free_bytes: int | None
+    past: Past | None = None
 
 
 class Store(Protocol):

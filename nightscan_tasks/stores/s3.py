@@ -154,7 +154,7 @@ class S3Store:
         """See `Store.probe`."""
         headers = self._bucket.require()["ResponseMetadata"]["HTTPHeaders"]
         probe_by_writing(self)
-        return StoreHealth(self._url, headers.get("server", "S3"), None)
+        return StoreHealth(self._url, headers.get("server", "S3"), None, self._versions.past())
 
     def link_latest(self, links: dict[str, str]) -> None:
         """A bucket has no links: nothing happens."""
@@ -164,7 +164,11 @@ class S3Store:
         return (self._base,) if self._base else tuple(f"{folder}/" for folder in self._keeping.folders)
 
     def _lock(self, key: str) -> dict[str, Any]:
-        return self._keeping.lock(key, self._bucket.now()) if self._keeping.locks(key) else {}
+        if not self._keeping.locks(key):
+            return {}
+        if self._versions.locks() is False:  # some servers would say they lock it, and not do it
+            raise self._bucket.unlocked(key)
+        return self._keeping.lock(key, self._bucket.now())
 
     def _is_brief(self, path: str) -> bool:
         return self._keeping.is_brief(path.removeprefix(self._base))

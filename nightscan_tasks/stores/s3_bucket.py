@@ -113,6 +113,13 @@ class Bucket:
         """A message that says where this is."""
         return f"{self._store} {self._url} at {self._shown}: {what}"
 
+    def unlocked(self, path: str) -> StoreRefused:
+        """The error for an object that should have been locked, and was not."""
+        return StoreRefused(self.said(
+            f"{path} was not stored: NIGHTSCAN_S3_LOCK_MODE is set, and the bucket takes no locks, or this "
+            f"key's policy lacks s3:GetObjectRetention. Make a bucket with object lock, or unset it: "
+            f"docs/OBJECT_LOCK.md says how"))
+
     def explain(self, exc: Exception, operation: str, path: str) -> NightscanError:
         """Our error instead of botocore's, with the facts."""
         asked = f"{operation} {path}".rstrip()
@@ -135,10 +142,7 @@ class Bucket:
             raise AlreadyExists(f"{self._store} {self._url} already has {path}: somebody else was "
                                 "first, and it was left alone") from exc
         if "ObjectLockMode" in arguments and code_of(exc) == _NO_LOCK:
-            raise StoreRefused(self.said(
-                f"{path} was not stored: NIGHTSCAN_S3_LOCK_MODE is set, and the bucket takes no locks. Make "
-                f"one that does (create-bucket --object-lock-enabled-for-bucket), or unset it; "
-                f"`nightscan doctor` says more")) from exc
+            raise self.unlocked(path) from exc
         if "IfMatch" in arguments and status == _CHANGED:
             raise StoreError(f"{self._store} {self._url}: {path} was replaced while it was read; "
                              "read it again from its beginning") from exc

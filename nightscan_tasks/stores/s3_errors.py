@@ -16,8 +16,8 @@ from botocore.exceptions import (
 from nightscan_tasks.errors import NightscanError, NotFound, StoreError, StoreRefused
 
 _KEY_ADVICE = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the profile or role in use)"
-_RIGHT_ADVICE = ("the key's policy must allow it on this bucket and prefix; if the object is locked "
-                 "(object lock), it stays until its retention ends")
+_RIGHT_ADVICE = ("the key's policy must allow it on this bucket and prefix (docs/privileges/s3); if the "
+                 "object is locked (object lock), it stays until its retention ends")
 _ADVICE = {
     "AccessDenied": _RIGHT_ADVICE,
     "401": _KEY_ADVICE,
@@ -33,13 +33,15 @@ _ADVICE = {
     "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
     "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the bucket's region",
     "QuotaExceeded": "raise the bucket's quota, or see `nightscan rotate --dry-run`",
+    "NotImplemented": "this server does not know that request",
     "507": "the server's disk is full: make room there",
     "EntityTooLarge": "split the data (NIGHTSCAN_USER_DATA_ARCHIVES)",
 }
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
             "XAmzContentChecksumMismatch", "RequestTimeout", "OperationAborted", "InvalidPart",
             "ConditionalRequestConflict"}
-_ABSENT = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
+_ABSENT = {"NoSuchKey", "NoSuchUpload", "NoSuchVersion", "404", "NotFound",
+           "ObjectLockConfigurationNotFoundError", "NoSuchLifecycleConfiguration"}
 _AGAIN = {408, 425, 429}
 _SERVER = 500
 

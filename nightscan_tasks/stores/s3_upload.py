@@ -7,6 +7,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +106,12 @@ class Upload:
             landed = self._landed()
             if landed is None:
                 raise
+            self._require_lock(landed)
             return landed
         self._check(answer, checksum)
-        return Written.of(answer)
+        written = Written.of(answer)
+        self._require_lock(written)
+        return written
 
     def _landed(self) -> Written | None:
         """The object if it is there and this very write made it."""
@@ -123,6 +127,16 @@ class Upload:
         except NotFound:
             return
         raise AlreadyExists(f"{self._path} is there already; it was left alone")
+
+    def _require_lock(self, written: Written) -> None:
+        """Read the lock back: servers that know no locks, and some that do, take the request all the same."""
+        if not self._lock:
+            return
+        which = {"Key": self._path, **({"VersionId": written.version_id} if written.version_id else {})}
+        if "ObjectLockMode" not in self._bucket.call("head_object", **which):
+            with suppress(NightscanError):
+                self._bucket.call("delete_object", **which)
+            raise self._bucket.unlocked(self._path)
 
     def _check(self, answer: dict[str, Any], checksum: str) -> None:
         """Compare what the server hashed with what was sent; one that does not say is read back."""

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from nightscan_tasks.errors import Locked, NotFound, StoreRefused
-from nightscan_tasks.stores.base import FOR_EVER
+from nightscan_tasks.stores.base import FOR_EVER, Past
 from nightscan_tasks.stores.s3_bucket import Bucket
 
 
@@ -45,6 +45,7 @@ class Versions:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+        self._locks: bool | None = None
 
     def kept(self, path: str = "") -> bool:
         """Whether this bucket keeps versions; asked once, and then known from every answer.
@@ -59,6 +60,32 @@ class Versions:
                 with suppress(StoreRefused):
                     return "VersionId" in self._bucket.call("head_object", Key=path)
         return bool(self._bucket.versioned)
+
+    def locks(self) -> bool | None:
+        """Whether this bucket takes locks; None where this key may not ask."""
+        if not self._locks:
+            found = self._asked("get_object_lock_configuration")
+            self._locks = None if found is None else _takes_locks(found)
+        return self._locks
+
+    def past(self) -> Past:
+        """What the bucket keeps, asked for now."""
+        versioning = self._asked("get_bucket_versioning")
+        lock = self._asked("get_object_lock_configuration")
+        lifecycle = self._asked("get_bucket_lifecycle_configuration")
+        return Past(versioned=None if versioning is None else "Status" in versioning,
+                    locks=None if lock is None else _takes_locks(lock),
+                    default_days=_default_days(lock or {}),
+                    expires=None if lifecycle is None else _expires(lifecycle))
+
+    def _asked(self, operation: str) -> dict[str, Any] | None:
+        """What is configured; empty where nothing is, None where this key may not ask."""
+        try:
+            return self._bucket.call(operation)
+        except NotFound:
+            return {}
+        except StoreRefused:
+            return None
 
     def of(self, path: str) -> list[Version]:
         """Everything that is kept of one object, the newest first."""
@@ -133,6 +160,20 @@ def plan_sweep(versions: Sequence[Version], before: datetime) -> list[Version]:
     replaced = [older for newer, older in pairwise(versions) if newer.modified_at < before]
     hidden = versions[0].marker and versions[0].modified_at < before
     return [versions[0], *replaced] if hidden else replaced
+
+
+def _takes_locks(lock: dict[str, Any]) -> bool:
+    return bool(lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
+
+
+def _default_days(lock: dict[str, Any]) -> int:
+    rule = lock.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention", {})
+    return int(rule.get("Days", 0)) + 365 * int(rule.get("Years", 0))
+
+
+def _expires(lifecycle: dict[str, Any]) -> bool:
+    return any(rule.get("Status") == "Enabled" and "NoncurrentVersionExpiration" in rule
+               for rule in lifecycle.get("Rules", []))
 
 
 def _of_page(page: dict[str, Any]) -> Iterator[Version]:

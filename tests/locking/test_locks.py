@@ -1,0 +1,126 @@
+"""What is locked when it is stored, and what a lock does to a delete, against a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nightscan_tasks.errors import Locked, StoreRefused
+from nightscan_tasks.stores.base import FOR_EVER
+from nightscan_tasks.stores.s3_keeping import Keeping
+
+LARGE = [b"1" * (5 << 20), b"2" * 100]
+_DAY = timedelta(days=1)
+
+
+def rules(mode: str = "governance") -> Keeping:
+    return Keeping(mode, {"daily": 7, "weekly": 28})
+
+
+def close(found: datetime, expected: datetime) -> bool:
+    return abs(found - expected) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("mode", ["governance", "compliance"])
+@pytest.mark.parametrize("content", [[b"small"], LARGE], ids=["one request", "several parts"])
+def test_each_object_of_a_set_is_locked_for_the_days_of_its_tier(
+        locking: Any, mode: str, content: list[bytes]) -> None:
+    store = locking.store(rules(mode))
+    for tier, days in (("daily", 7), ("weekly", 28)):
+        store.put(f"{tier}/20261123T020000Z/x.gz", iter(content))
+        found, until = locking.lock_of(f"{tier}/20261123T020000Z/x.gz")
+        assert found == mode.upper()
+        assert close(until, datetime.now(UTC) + days * _DAY)
+        assert store.locked_until(f"{tier}/20261123T020000Z/x.gz") == until
+
+
+def test_an_object_that_is_stored_again_is_locked_again(locking: Any) -> None:
+    store = locking.store(rules())
+    first = locking.put_locked("daily/a/x", seconds=60)
+    store.put("daily/a/x", [b"again"])
+    assert locking.lock_of("daily/a/x")[0] == "GOVERNANCE"
+    assert close(locking.lock_of("daily/a/x")[1], datetime.now(UTC) + 7 * _DAY)
+    assert first in {version["VersionId"] for version in locking.versions("daily/a/x")}
+
+
+@pytest.mark.parametrize("key", ["leases/backup/1.json", "runs/r/opened.json", "monthly/a/x", "daily"])
+def test_what_has_no_days_is_not_locked(locking: Any, key: str) -> None:
+    store = locking.store(rules())
+    store.put(key, [b"x"])
+    assert locking.lock_of(key) is None
+    assert store.locked_until(key) is None
+    store.delete(key)
+    assert locking.versions(key) == []
+
+
+def test_without_a_mode_nothing_is_locked(locking: Any) -> None:
+    locking.store(Keeping("", {"daily": 7})).put("daily/a/x", [b"x"])
+    assert locking.lock_of("daily/a/x") is None
+
+
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_a_delete_of_a_locked_object_is_refused_and_hides_nothing(locking: Any, mode: str) -> None:
+    store = locking.store()
+    locking.put_locked("daily/a/x", mode=mode)
+    before = locking.versions()
+    with pytest.raises(Locked, match=rf"daily/a/x is locked in {mode.lower()} mode until 20.* UTC"):
+        store.delete("daily/a/x")
+    assert locking.versions() == before
+    assert [entry.key for entry in store.list()] == ["daily/a/x"]
+
+
+def test_an_older_version_that_is_locked_keeps_the_newer_one_too(locking: Any) -> None:
+    store = locking.store()
+    locking.put_locked("daily/a/x", b"the real one")
+    store.put("daily/a/x", [b"another"])
+    assert locking.lock_of("daily/a/x") is None
+    with pytest.raises(Locked):
+        store.delete("daily/a/x")
+    assert len(locking.versions("daily/a/x")) == 2
+    assert store.locked_until("daily/a/x") is not None
+
+
+def test_the_longest_of_its_locks_is_told(locking: Any) -> None:
+    locking.put_locked("daily/a/x", seconds=7200)
+    locking.put_locked("daily/a/x", seconds=60)
+    found = locking.store().locked_until("daily/a/x")
+    assert close(found, datetime.now(UTC) + timedelta(hours=2))
+
+
+def test_a_legal_hold_keeps_until_it_is_lifted(locking: Any) -> None:
+    store = locking.store()
+    store.put("daily/a/x", [b"x"])
+    held = {"Bucket": locking.bucket, "Key": locking.path("daily/a/x")}
+    locking.client.put_object_legal_hold(**held, LegalHold={"Status": "ON"})
+    assert store.locked_until("daily/a/x") == FOR_EVER
+    with pytest.raises(Locked, match="by a legal hold, until somebody lifts it"):
+        store.delete("daily/a/x")
+    locking.client.put_object_legal_hold(**held, LegalHold={"Status": "OFF"})
+    store.delete("daily/a/x")
+    assert locking.versions("daily/a/x") == []
+
+
+def test_once_the_lock_is_over_the_object_goes(locking: Any, waiting: Callable[..., None]) -> None:
+    store = locking.store()
+    locking.put_locked("daily/a/x", seconds=2)
+    with pytest.raises(Locked):
+        store.delete("daily/a/x")
+    waiting(lambda: store.locked_until("daily/a/x") is None)
+    store.delete("daily/a/x")
+    assert locking.versions("daily/a/x") == []
+
+
+@pytest.mark.parametrize("content", [[b"small"], LARGE], ids=["one request", "several parts"])
+@pytest.mark.parametrize("kind", ["plain", "versioned"])
+def test_a_bucket_that_takes_no_locks_is_refused_and_named(
+        kind: str, content: list[bytes], request: pytest.FixtureRequest) -> None:
+    place = request.getfixturevalue(kind)
+    store = place.store(rules())
+    with pytest.raises(StoreRefused, match=r"NIGHTSCAN_S3_LOCK_MODE is set, and the bucket takes no locks"):
+        store.put("daily/a/x", iter(content))
+    assert place.versions() == []
+    store.put("leases/a", [b"what is not to be locked"])
+    store.delete("leases/a")
