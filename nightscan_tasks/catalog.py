@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,14 @@ class Broken:
     problem: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A set as a listing shows it; `signed` says that there is a signature, not that it is good."""
+
+    entry: Manifest | Broken
+    signed: bool
+
+
 def signature_name(name: str, data: bytes) -> str:
     """What the signature of a set's file is called: it belongs to these bytes, and to no others.
 
@@ -44,9 +52,7 @@ class Catalog:
 
     def ids(self, tier: Tier | None = None) -> list[SetId]:
         """The ids of all sets, of one tier or of all, the newest first."""
-        tiers = list(Tier) if tier is None else [tier]
-        found = [set_id for each in tiers for set_id in self._ids(each)]
-        return sorted(found, key=lambda set_id: (set_id.taken_at, set_id.tier), reverse=True)
+        return _newest_first(self._names(tier))
 
     def sets(self, tier: Tier | None = None) -> list[Manifest]:
         """All sets whose manifests can be read, the newest first."""
@@ -54,7 +60,13 @@ class Catalog:
 
     def entries(self, tier: Tier | None = None) -> list[Manifest | Broken]:
         """All sets, the newest first, those with a broken manifest too: a listing hides nothing."""
-        return [entry for set_id in self.ids(tier) if (entry := self._entry(set_id)) is not None]
+        return [found.entry for found in self.seen(tier)]
+
+    def seen(self, tier: Tier | None = None) -> list[Seen]:
+        """The same, each with whether a signature lies beside it, which the listing tells without asking."""
+        names = self._names(tier)
+        return [found for set_id in _newest_first(names)
+                if (found := self._look(set_id, names[set_id])) is not None]
 
     def get(self, set_id: SetId) -> Manifest:
         """One set's manifest; NotFound where there is none, `ManifestInvalid` where it is broken."""
@@ -155,20 +167,31 @@ class Catalog:
                                           f"not what this program wrote")
         return bytes(read)
 
-    def _ids(self, tier: Tier) -> Iterator[SetId]:
-        for entry in self.store.list(f"{tier}/"):
-            folder, _, name = entry.key.rpartition("/")
-            if name != MANIFEST_NAME:
-                continue
-            try:
-                yield SetId.parse(folder)
-            except ValueError:
-                continue  # somebody's own folder: not a set, and not ours to touch
+    def _names(self, tier: Tier | None) -> dict[SetId, set[str]]:
+        """The names of the files of every set, which is a folder with a manifest."""
+        found: dict[SetId, set[str]] = {}
+        for each in Tier if tier is None else [tier]:
+            for entry in self.store.list(f"{each}/"):
+                folder, _, name = entry.key.rpartition("/")
+                try:
+                    set_id = SetId.parse(folder)
+                except ValueError:
+                    continue  # somebody's own folder: not a set, and not ours to touch
+                if folder == str(set_id):
+                    found.setdefault(set_id, set()).add(name)
+        return {set_id: names for set_id, names in found.items() if MANIFEST_NAME in names}
 
-    def _entry(self, set_id: SetId) -> Manifest | Broken | None:
+    def _look(self, set_id: SetId, names: set[str]) -> Seen | None:
+        data = b""
         try:
-            return self.get(set_id)
+            data = self.raw(set_id)
+            entry: Manifest | Broken = self.parse(set_id, data)
         except NotFound:
             return None  # removed since it was listed
         except ManifestInvalid as exc:
-            return Broken(set_id, str(exc))
+            entry = Broken(set_id, str(exc))
+        return Seen(entry, signature_name(MANIFEST_NAME, data) in names)
+
+
+def _newest_first(found: Iterable[SetId]) -> list[SetId]:
+    return sorted(found, key=lambda set_id: (set_id.taken_at, set_id.tier), reverse=True)

@@ -51,11 +51,16 @@ class Standing:
         """Whether a key that is trusted signed it."""
         return self.seal in _SOUND
 
+    @property
+    def refused(self) -> bool:
+        """Whether the signature that is there speaks against the set."""
+        return self.seal in {Seal.BAD, Seal.FOREIGN, Seal.REVOKED, Seal.UNKNOWN}
+
     def __str__(self) -> str:
         key = f"key {self.signer[-16:]}" if self.signer else "a key"
         return {Seal.GOOD: f"signed by {key}",
                 Seal.EXPIRED: f"signed by {key}, which has expired since",
-                Seal.UNCHECKED: "signed, which nobody checks here",
+                Seal.UNCHECKED: "signed (not checked)",
                 Seal.MISSING: "not signed",
                 Seal.BAD: "BAD signature",
                 Seal.FOREIGN: f"signed by {key}, which is NOT trusted",

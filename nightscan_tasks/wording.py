@@ -8,6 +8,16 @@ _STEP = 1000  # decimal units, as disks and networks have them
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
+def printable(text: str) -> str:
+    """The same with what a terminal would obey, or hide, written out; lines and tabs stay.
+
+    What is printed may come out of a store that somebody else writes to.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
 def size(count: float) -> str:
     """Bytes: `412 B`, `1.6 GB`."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 
 from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.wording import printable
 
 AS_JSON = "nightscan.json"
 """The key in a context's `meta` that says that standard output is JSON."""
@@ -45,7 +46,7 @@ class Failed(click.ClickException):
         """The message, its further lines indented; with `--json` also as JSON on standard output."""
         first, *rest = self.message.splitlines()
         for line in (f"nightscan: {first}", *(f"  {line.strip()}" for line in rest)):
-            click.echo(line, err=True, file=file)
+            click.echo(printable(line), err=True, file=file)
         if self._as_json:
             click.echo(json.dumps({"error": {"kind": self._kind, "message": self.message}}, indent=2))
 

@@ -25,7 +25,9 @@ _HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE")
 @store_option("Only this store: primary, offsite, …")
 @click.option("--as-of", "moment", type=MOMENT,
               help="Versioned buckets as they were then, whatever was replaced or hidden since.")
-def command(session: Session, tier: str | None, store: str | None, moment: datetime | None) -> None:
+@click.option("--signatures", is_flag=True, help="Have gpg check every signature.")
+def command(session: Session, tier: str | None, store: str | None, moment: datetime | None, *,
+            signatures: bool) -> None:
     """List the sets there are, the newest first, in every store.
 
     INDEX is what --index of verify and restore takes: 1 is the newest complete set of its tier.
@@ -36,7 +38,7 @@ def command(session: Session, tier: str | None, store: str | None, moment: datet
     system = session.system
     if moment:
         system, chosen = _past(system, chosen, moment)
-    listing = collect(system, stores=chosen, tier=Tier(tier) if tier else None)
+    listing = collect(system, stores=chosen, tier=Tier(tier) if tier else None, check=signatures)
     session.finish(_status(listing), _as_json(listing), lines(listing, now=session.system.clock()))
 
 
@@ -89,7 +91,8 @@ def _as_json(listing: Listing) -> dict[str, object]:
 
 
 def _status(listing: Listing) -> Exit:
-    damaged = any(each.broken or any(found.problems for found in each.verified) for each in listing.sets)
+    damaged = any(each.broken or any(found.problems for found in each.verified)
+                  or any(standing.refused for _, standing in each.signatures) for each in listing.sets)
     newest = {each.set_id.tier: each for each in reversed(listing.sets)}
     suspicious = any(each.suspicious for each in newest.values())
     return Exit.DEGRADED if damaged or suspicious or listing.unread else Exit.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from nightscan_tasks.cli.group import AS_JSON, nearest
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import printable
+
+_BEYOND_ASCII = re.compile("[^ -~\n]")
 
 
 class Exit(IntEnum):
@@ -63,15 +67,15 @@ class Session:
 
     def tell(self, line: str) -> None:
         """What happens meanwhile: to standard error, so that results can be piped."""
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
     def finish(self, status: Exit, value: object, lines: Iterable[str]) -> NoReturn:
         """Print the result, as JSON if that was asked for, and end."""
         if self.as_json:
-            click.echo(json.dumps(jsonable(value), indent=2, ensure_ascii=False))
+            click.echo(_readable_json(value))
         else:
             for line in lines:
-                click.echo(line)
+                click.echo(printable(line))
         click.get_current_context().exit(status)
         raise AssertionError  # `exit` raised
 
@@ -93,6 +97,13 @@ def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command
         return made
 
     return decorate
+
+
+def _readable_json(value: object) -> str:
+    """Letters of every language as they are; what a terminal would obey as JSON escapes it."""
+    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False)
+    return _BEYOND_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1],
+                             text)
 
 
 def jsonable(value: object) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from nightscan_tasks.catalog import Broken
-from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.catalog import Broken, Catalog, Seen
+from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger import Hold, Trust, Verified
 from nightscan_tasks.model import Manifest, SetId, Tier
+from nightscan_tasks.signatures import Seal, Standing
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import ago, encryption
 
@@ -24,6 +26,8 @@ class Listed:
     broken: tuple[tuple[str, str], ...] = ()
     verified: tuple[Verified, ...] = ()
     index: int | None = None
+    signatures: tuple[tuple[str, Standing], ...] = ()
+    """By store: whether it is signed, and, if that was asked, what the signature is worth."""
     holds: tuple[Hold, ...] = ()
     trust: Trust | None = None
 
@@ -54,6 +58,7 @@ class Listed:
             "stored_bytes": manifest.stored_bytes if manifest else None,
             "encrypted_for": manifest.encrypted_for if manifest else None,
             "tag": manifest.tag if manifest else None, "stores": list(self.stores),
+            "signatures": {store: standing.seal.value for store, standing in self.signatures},
             "verified": {each.store: {"at": each.verified_at.isoformat(), "problems": list(each.problems)}
                          for each in self.verified},
             "failures": list(manifest.failures) if manifest else [],
@@ -74,18 +79,26 @@ class Listing:
 @dataclass
 class _Found:
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    signatures: dict[str, Standing] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def collect(system: System, *, stores: Sequence[str] = (), tier: Tier | None = None) -> Listing:
-    """The sets of the stores that are named, or of all. A store that fails hides no other."""
+def collect(system: System, *, stores: Sequence[str] = (), tier: Tier | None = None,
+            check: bool = False) -> Listing:
+    """The sets of the stores that are named, or of all. A store that fails hides no other.
+
+    `check` has gpg look at each signature; without it is only told whether there is one.
+    """
     chosen = [store for store in system.stores if not stores or store.name in stores]
     found: dict[SetId, _Found] = {}
     unread = []
     for store in chosen:
         try:
-            for entry in system.catalog(store.name).entries(tier):
-                _note(found.setdefault(entry.set_id, _Found()), store.name, entry)
+            catalog = system.catalog(store.name)
+            for seen in catalog.seen(tier):
+                noted = found.setdefault(seen.entry.set_id, _Found())
+                _note(noted, store.name, seen.entry)
+                noted.signatures[store.name] = _standing(system, catalog, seen, check=check)
         except NightscanError as exc:
             unread.append((store.name, str(exc)))
     holds, trusted = _decisions(system)
@@ -103,7 +116,7 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
         tag = f"tag {manifest.tag}; " if manifest.tag else ""
         said.append(f"{tag}{' '.join(manifest.components)}")
         said.append(f"in {' and '.join(listed.stores)}; {_verification(listed, now)}; "
-                    f"{encryption(manifest.encrypted_for)}")
+                    f"{encryption(manifest.encrypted_for)}; {_signature(listed)}")
         said += [f"failed: {failure.part}: {failure.message}" for failure in manifest.failures]
         said += [f"SUSPICIOUS: {reason}" for reason in listed.suspicious]
     said += [str(listed.trust)] if listed.trust else []
@@ -111,6 +124,14 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
     said += [f"DAMAGED in {each.store}: {problem}" for each in listed.verified for problem in each.problems]
     said += [f"BROKEN in {store}: {problem}" for store, problem in listed.broken]
     return said
+
+
+def _signature(listed: Listed) -> str:
+    """In a word where all stores agree."""
+    said = {store: str(standing) for store, standing in listed.signatures if store in listed.stores}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{words} in {store}" for store, words in said.items())
 
 
 def _verification(listed: Listed, now: datetime) -> str:
@@ -121,6 +142,13 @@ def _verification(listed: Listed, now: datetime) -> str:
     missing = set(listed.stores) - {each.store for each in listed.verified}
     but = f", not in {' '.join(sorted(missing))}" if missing else ""
     return f"verified {ago(oldest, now)}{but}"
+
+
+def _standing(system: System, catalog: Catalog, seen: Seen, *, check: bool) -> Standing:
+    if check and isinstance(seen.entry, Manifest):
+        with suppress(NotFound):  # removed since it was listed
+            return system.signatures.standing(catalog, seen.entry.set_id)
+    return Standing(Seal.UNCHECKED if seen.signed else Seal.MISSING)
 
 
 def _note(found: _Found, store: str, entry: Manifest | Broken) -> None:
@@ -136,7 +164,8 @@ def _listed(system: System, set_id: SetId, found: _Found) -> Listed:
     if manifest:
         told = (_verified(system, manifest.run_id, store) for store in found.manifests)
         verified = tuple(each for each in told if each)
-    return Listed(set_id, manifest, tuple(found.manifests), tuple(found.broken.items()), verified)
+    return Listed(set_id, manifest, tuple(found.manifests), tuple(found.broken.items()), verified,
+                  signatures=tuple(found.signatures.items()))
 
 
 def _verified(system: System, run_id: str, store: str) -> Verified | None:
