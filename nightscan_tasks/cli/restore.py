@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def _common(function: F) -> F:
     return function
 
 
+_UNGUARDED: Callable[[F], F] = click.option(
+    "--unguarded", is_flag=True, help="With --local: let the dump's SQL run with all rights of the role that "
+    "connects. Only for a set whose origin is certain.")
 _TARGETS: dict[str, Callable[[F], F]] = {
     "database": click.option("--target-db", metavar="URI", help="Into this database instead; a bare name is "
                              "one on the application's server."),
@@ -99,7 +103,8 @@ _PARTS: dict[str, tuple[Callable[[F], F], ...]] = {
         click.option("--table", "tables", multiple=True, metavar="NAME",
                      help="Only this table, with what depends on it; may be repeated."),
         click.option("--schema", "schemas", multiple=True, metavar="NAME",
-                     help="Only this schema; may be repeated.")),
+                     help="Only this schema; may be repeated."),
+        _UNGUARDED),
     "redis": (
         click.option("--db", "databases", multiple=True, type=click.IntRange(0), metavar="N",
                      help="Only this database; may be repeated."),
@@ -123,13 +128,15 @@ def _make(what: str) -> click.Command:
             **given: Any) -> None:
         which = _which(session, given) | ({"safety": False} if no_safety else {}) | (
             {"unsigned": True} if unsigned else {})
+        if given.get("unguarded") and not local:
+            raise click.UsageError("--unguarded is nothing that a message may ask for: give --local too")
         work = _here if local else _there
         done = work(session, what, which, dry_run=dry_run)
         if dry_run:
             session.finish(Exit.FAILED if done["problems"] else Exit.DONE, done, plan_lines(done))
         session.finish(Exit.DONE, done, restored_lines(done))
 
-    for option in reversed(tuple(_TARGETS.values()) if what == FULL else
+    for option in reversed((*_TARGETS.values(), _UNGUARDED) if what == FULL else
                            (_TARGETS[_kind(what)], *_PARTS[_kind(what)])):
         run = option(run)
     examples = "\n".join(_EXAMPLES[what])
@@ -151,7 +158,8 @@ def _which(session: Session, given: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError("give --set, or --tier, --index and --before, not both")
     if "://" not in given["store"] and not given["store"].startswith("/"):
         given["store"] = session.store_name(given["store"])
-    return {name: _word(value) for name, value in given.items() if value not in (None, ())}
+    return {name: _word(value) for name, value in given.items()
+            if value not in (None, ()) and value is not False}
 
 
 def _word(value: Any) -> Any:
@@ -176,7 +184,8 @@ def _there(session: Session, what: str, which: dict[str, Any], *, dry_run: bool)
 
 
 def _here(session: Session, what: str, which: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
-    request = wanted(what, **which)
+    unguarded = which.pop("unguarded", False)
+    request = replace(wanted(what, **which), unguarded=unguarded)
     if dry_run:
         planned: dict[str, Any] = wire.plain(plan_restore(session.system, request))
         return planned

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -17,6 +18,12 @@ from nightscan_tasks.components.database_selection import Relation
 from nightscan_tasks.components.postgres import Connection
 
 _TAG = "nightscan "
+_QUOTED = r'(?:"(?:[^"]|"")+"|[a-z_0-9$\x80-\U0010ffff]+)'
+_QUOTED_LIST = rf"\((?:PERIOD )?{_QUOTED}(?:, (?:PERIOD )?{_QUOTED})*\)"
+_DEFINITION = re.compile(
+    rf"FOREIGN KEY {_QUOTED_LIST} REFERENCES {_QUOTED}(?:\.{_QUOTED})?{_QUOTED_LIST}"
+    rf"(?: MATCH FULL| ON (?:UPDATE|DELETE) (?:CASCADE|RESTRICT|SET NULL|SET DEFAULT)(?: {_QUOTED_LIST})?"
+    rf"| DEFERRABLE| INITIALLY DEFERRED| NOT ENFORCED| NOT VALID)*")
 _MOVABLE = """
 SELECT c.relname, 'TABLE' FROM pg_class c
 WHERE c.relnamespace = %(schema)s::regnamespace AND (c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -81,6 +88,8 @@ def _read(name: str, comment: str | None) -> Aside | None:
     try:
         values = json.loads(comment.removeprefix(_TAG))
         keys = tuple(OuterKey(**key) for key in values.pop("keys"))
+        if not all(_DEFINITION.fullmatch(key.definition) for key in keys):
+            return None  # not as the server writes one: it will be run
         return Aside(**{**values, "name": name, "keys": keys, "instead": tuple(values["instead"])})
     except (ValueError, TypeError, KeyError):
         return None  # somebody else's words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable, Iterator
 
 from pydantic import SecretStr
@@ -13,6 +15,9 @@ from nightscan_tasks.model import Buffer
 from nightscan_tasks.process import Program
 
 _HEAD_BYTES = 4096
+_TAIL_BYTES = 200
+_RESTRICTED = re.compile(rb"\A((?:--[^\n]*\n|\s)*)\\restrict \w+\n")
+_UNRESTRICTED = re.compile(rb"\\unrestrict \w+\s*\Z")
 _TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
 _OLDEST_WITH_TRANSACTION_TIMEOUT = 170000
 # From these on psql knows the \restrict that a dump begins with.
@@ -42,6 +47,8 @@ def load_by_psql(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretSt
     try:
         with Program(argv, env=env, stdin=True) as program:
             try:
+                # From here on psql takes no command of its own, which might run programs here, but this word.
+                program.write([b"\\restrict %s\n" % secrets.token_hex(16).encode()])
                 for chunk in _for_server(chunks, version):
                     program.write([chunk])
                 program.stdin.close()
@@ -57,13 +64,19 @@ def load_by_psql(chunks: Iterable[Buffer], psql: programs.Tool, *, dsn: SecretSt
 
 
 def _for_server(chunks: Iterable[Buffer], version: int) -> Iterator[Buffer]:
-    """The dump, without the one line that a newer pg_dump writes and an older server refuses."""
+    """The dump, without its own restriction, and the line that a newer pg_dump writes for newer servers."""
     source = iter(chunks)
+    head = b""
+    for chunk in source:
+        head += bytes(chunk)
+        if len(head) >= _HEAD_BYTES:
+            break
+    head = _RESTRICTED.sub(rb"\1", head)
     if version < _OLDEST_WITH_TRANSACTION_TIMEOUT:
-        head = b""
-        for chunk in source:
-            head += bytes(chunk)
-            if len(head) >= _HEAD_BYTES:
-                break
-        yield head.replace(_TRANSACTION_TIMEOUT, b"", 1)
-    yield from source
+        head = head.replace(_TRANSACTION_TIMEOUT, b"", 1)
+    tail = head
+    for chunk in source:
+        if len(tail) > _TAIL_BYTES:
+            yield tail[:-_TAIL_BYTES]
+        tail = tail[-_TAIL_BYTES:] + bytes(chunk)
+    yield _UNRESTRICTED.sub(b"", tail)

@@ -16,6 +16,8 @@ SELECT r.rolname FROM pg_roles r WHERE r.rolsuper OR starts_with(r.rolname::text
       AND m.oid <> r.oid AND pg_has_role(r.oid, m.oid, 'MEMBER'))
 """
 _MINE = ("SELECT rolname, rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user")
+_LOADING = {"local_preload_libraries", "session_preload_libraries", "shared_preload_libraries",
+            "jit_provider", "dynamic_library_path"}
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,11 @@ def mighty_roles(connection: Connection) -> frozenset[str]:
 def all_roles(connection: Connection) -> frozenset[str]:
     """Every role of the server."""
     return frozenset(name for (name,) in connection.execute("SELECT rolname FROM pg_roles"))
+
+
+def may_set(connection: Connection, setting: str) -> bool:
+    """Whether everybody may set it: so it gives nobody more rights. One that loads a library is none."""
+    if setting in _LOADING:
+        return False
+    return connection.execute("SELECT FROM pg_settings WHERE name = lower(%s) AND context = 'user'",
+                              (setting,)).fetchone() is not None

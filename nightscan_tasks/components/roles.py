@@ -14,6 +14,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from nightscan_tasks import process
+from nightscan_tasks.components.database_rights import may_set
 from nightscan_tasks.components.postgres import Connection, environment, explain, tool, where
 from nightscan_tasks.errors import DumpIncomplete, ProcessFailed, RestoreRefused
 
@@ -33,8 +34,6 @@ _HARMLESS = {"LOGIN", "NOLOGIN", "INHERIT", "NOINHERIT", "CREATEDB", "NOCREATEDB
 _REFUSED = {"SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS"}
 _SET = re.compile(rf"ALTER ROLE {_NAME} SET ([a-z_.]+|\"[A-Za-z_.]+\") TO {_LITERAL}(?:, {_LITERAL})*;")
 _COMMENTED = re.compile(rf"COMMENT ON ROLE {_NAME} IS E?{_LITERAL};|COMMENT ON ROLE {_NAME} IS '[^']*';")
-_LOADING = {"local_preload_libraries", "session_preload_libraries", "shared_preload_libraries",
-            "jit_provider", "dynamic_library_path"}
 
 
 @dataclass(frozen=True)
@@ -141,14 +140,6 @@ def _give_membership(connection: Connection, group: str, member: str, statement:
     option = " WITH ADMIN OPTION" if "ADMIN OPTION" in statement or "ADMIN TRUE" in statement else ""
     return _try_composed(connection, sql.SQL("GRANT {} TO {}" + option).format(
         sql.Identifier(group), sql.Identifier(member)), f"GRANT {group} TO {member}")
-
-
-def may_set(connection: Connection, setting: str) -> bool:
-    """Whether everybody may set it: so it gives nobody more rights. One that loads a library is none."""
-    if setting in _LOADING:
-        return False
-    return connection.execute("SELECT FROM pg_settings WHERE name = lower(%s) AND context = 'user'",
-                              (setting,)).fetchone() is not None
 
 
 def _left_out(statement: str) -> str:

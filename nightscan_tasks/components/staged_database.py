@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from nightscan_tasks.components.database_marks import databases
+from nightscan_tasks.components.database_rights import may_set, mighty_roles
 from nightscan_tasks.components.postgres import Connection, connect
 from nightscan_tasks.errors import Busy, RestoreRefused, SourceRefused
 from nightscan_tasks.model import Json
@@ -162,19 +163,30 @@ def _options(wanted: Mapping[str, Json]) -> Iterator[sql.Composable]:
         yield sql.SQL(locale).format(str(wanted["locale"]))
 
 
+_PRIVILEGES = {"CREATE", "CONNECT", "TEMPORARY"}
+
+
 def furnish(connection: Connection, name: str, wanted: Mapping[str, Json]) -> tuple[str, ...]:
     """Grants on the database and settings of it, which a dump leaves out; what failed, as notes."""
     database = sql.Identifier(name)
-    notes = []
+    notes: list[str] = []
+    mighty = mighty_roles(connection)
     grants = cast("list[tuple[str, str, bool]]", wanted.get("grants") or [])
     if grants:
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     for role, privilege, grantable in grants:
+        if privilege not in _PRIVILEGES:
+            raise RestoreRefused(f"the manifest was tampered with: there is no privilege {privilege!r} on a "
+                                 f"database; nothing live was touched: choose another set")
         statement = sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
             sql.SQL(privilege), database, sql.Identifier(role) if role else sql.SQL("PUBLIC"),
             sql.SQL(" WITH GRANT OPTION" if grantable and role else ""))
         notes += _try(connection, statement, f"grant of {privilege} to {role or 'everybody'}")
     for role, setting, value in cast("list[tuple[str, str, str]]", wanted.get("settings") or []):
+        if not may_set(connection, setting) or role in mighty:
+            notes.append(f"not restored, since it may give more rights than the set should: setting {setting}"
+                         f"{f' of role {role}' if role else ''}")
+            continue
         whose = (sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database) if role
                  else sql.SQL("DATABASE {}").format(database))
         # FROM CURRENT leaves the quoting of lists such as search_path to the server.

@@ -140,7 +140,9 @@ class _Work:
         self.system.audit.record(
             Action.RESTORE, self.run_id, phase="begins", set=str(self.manifest.set_id),
             store=self.catalog.store.url, components=", ".join(self.request.components),
-            part=spelled(self.request.part), into=spelled(place))
+            part=spelled(self.request.part), into=spelled(place),
+            **({"unguarded": "the dump runs with all rights of the connecting role"}
+               if self.request.unguarded else {}))
         self.journal.restores.open(RestoreRun(
             self.run_id, self.manifest.set_id, self.catalog.store.name, self.catalog.store.url,
             self.request.components, self.request.targets.place, self.request.part, self.opened_at,
