@@ -12,7 +12,7 @@ from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.model import Tier
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import count
-from nightscan_tasks.workflows import PLANS
+from nightscan_tasks.workflows import PLANS, RETENTION
 
 QUEUES = tuple(f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control"))
 
@@ -30,7 +30,8 @@ def command(session: Session) -> None:
         findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
         session.finish(Exit.FAILED, as_json(findings), lines(findings))
     findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
-    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=QUEUES, consumers=_consumers)
+    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=QUEUES, consumers=_consumers,
+                        keep=RETENTION)
     session.finish(status(findings), as_json(findings), lines(findings))
 
 

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
-from nightscan_tasks.doctor import brokers, clocks, keys, settings, sources, stores
+from nightscan_tasks.doctor import brokers, clocks, keys, locks, messages, settings, sources, stores
 from nightscan_tasks.doctor.finding import Check, Finding
 from nightscan_tasks.doctor.looking import look
-from nightscan_tasks.model import Plan
+from nightscan_tasks.model import Keep, Plan, Tier
 from nightscan_tasks.system import System
 
 Consumers = Callable[[], Mapping[str, Sequence[str]]]
 """Asks which worker takes from which queues."""
 
 
-def examine(system: System, *, plan: Plan, queues: Sequence[str], consumers: Consumers) -> Iterator[Finding]:
-    """Every finding, in a steady order, as soon as it is known. `plan` is the backup to be ready for."""
-    return look(system, _checks(plan, queues, consumers))
+def examine(system: System, *, plan: Plan, queues: Sequence[str], consumers: Consumers,
+            keep: Mapping[Tier, Keep] = MappingProxyType({})) -> Iterator[Finding]:
+    """Every finding, in a steady order, as soon as it is known.
+
+    `plan` is the backup to be ready for, `keep` how long the sets of each tier are kept.
+    """
+    retained = Check("locks", partial(locks.retained, keep=keep))
+    return look(system, (*_checks(plan, queues, consumers), retained))
 
 
 def _checks(plan: Plan, queues: Sequence[str], consumers: Consumers) -> tuple[Check, ...]:
     return (
         *settings.CHECKS, *sources.CHECKS, *stores.CHECKS,
         Check("space", partial(stores.space, plan=plan), seconds=60),
-        *keys.CHECKS, *brokers.CHECKS,
+        *keys.CHECKS, *messages.CHECKS, *brokers.CHECKS,
         Check("workers", partial(brokers.workers, queues=queues, consumers=consumers)), *clocks.CHECKS,
     )
