@@ -8,6 +8,7 @@ A heartbeat is a file beside it, written by the holder alone; no file is ever ch
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from nightscan_tasks.model import Json
 from nightscan_tasks.stores.base import Store
 
 PREFIX = "leases"
+AHEAD = timedelta(minutes=5)
+"""How far the clocks of hosts may differ. What is from later than that was written by one that jumped."""
+
 _BEAT_SECONDS = 5  # at the latest: a heartbeat is also what `nightscan status` shows
 
 
@@ -38,6 +42,8 @@ class Beat:
     expires_at: datetime
     progress: dict[str, Json] = field(default_factory=dict)
     released: bool = False
+    seconds: int = 0
+    """How long it was given, so that one knows when; 0 in what an older version wrote."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,10 @@ class Held:
     beat: Beat
 
     def live(self, now: datetime) -> bool:
-        """Whether somebody holds it."""
-        return not self.beat.released and now < self.beat.expires_at
+        """Whether somebody holds it. One from the future does not count: it would bar the way for a day."""
+        beat = self.beat
+        ahead = beat.seconds > 0 and beat.expires_at - timedelta(seconds=beat.seconds) > now + AHEAD
+        return not beat.released and now < beat.expires_at and not ahead
 
 
 class Leases:
@@ -139,34 +147,17 @@ class Leases:
 
         A store that does not answer is no loss yet: the heartbeat tries again until the lease expires.
         """
-        ended = threading.Event()
-        lost: list[LeaseLost] = []
-
-        def beat() -> None:
-            while not ended.wait(min(self.seconds / 6, _BEAT_SECONDS)):
-                for each in held:
-                    try:
-                        self.renew(each, progress())
-                    except LeaseLost as exc:
-                        lost.append(exc)
-                        return
-                    except NightscanError:
-                        continue
-
-        def check() -> None:
-            if lost:
-                raise lost[0]
-
-        thread = threading.Thread(target=beat, name="leases", daemon=True)
+        keeping = _Keeping(self, held, progress)
+        thread = threading.Thread(target=keeping.run, name="leases", daemon=True)
         thread.start()
         try:
-            yield check
+            yield keeping.check
         finally:
-            ended.set()
+            keeping.ended.set()
             thread.join()
 
     def _beat(self, holder: str, progress: dict[str, Json]) -> Beat:
-        return Beat(holder, self._clock() + timedelta(seconds=self.seconds), progress)
+        return Beat(holder, self._clock() + timedelta(seconds=self.seconds), progress, seconds=self.seconds)
 
     def _tokens(self, resource: str) -> Iterator[int]:
         for entry in self._store.list(f"{PREFIX}/{resource}/"):
@@ -186,6 +177,47 @@ class Leases:
             stem = entry.key.rpartition("/")[2].partition(".")[0]
             if stem.isdigit() and int(stem) < token:
                 self._store.delete(entry.key)
+
+
+def _elapsed_seconds() -> float:
+    """A clock that goes on while a process is stopped and while the machine sleeps, and that nobody sets."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass
+class _Keeping:
+    """Leases that a thread keeps alive, and what became of them."""
+
+    leases: Leases
+    held: Sequence[Held]
+    progress: Callable[[], dict[str, Json]]
+    ended: threading.Event = field(default_factory=threading.Event)
+    lost: LeaseLost | None = None
+    seen_at: float = field(default_factory=_elapsed_seconds)
+
+    def run(self) -> None:
+        """Renew them now and then, until the end or until one is lost."""
+        while not self.ended.wait(min(self.leases.seconds / 6, _BEAT_SECONDS)):
+            began = _elapsed_seconds()
+            try:
+                for each in self.held:
+                    self.leases.renew(each, self.progress())
+            except LeaseLost as exc:
+                self.lost = exc
+                return
+            except NightscanError:
+                continue
+            self.seen_at = began
+
+    def check(self) -> None:
+        """`LeaseLost` once one is lost. Who stood still, or slept, looks for itself before it goes on."""
+        if self.lost is None and _elapsed_seconds() - self.seen_at > self.leases.seconds / 2:
+            with suppress(TransientError):  # no answer is no loss yet
+                for each in self.held:
+                    self.leases.check(each)
+                self.seen_at = _elapsed_seconds()
+        if self.lost is not None:
+            raise self.lost
 
 
 def _key(resource: str, token: int, suffix: str = ".json") -> str:

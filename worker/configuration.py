@@ -47,6 +47,7 @@ def configure(settings: Settings) -> dict[str, Any]:
         "enable_utc": True,
         # boto3 and the interpreter keep freed memory: a fresh child now and then gives it back.
         "worker_max_tasks_per_child": 50,
+        "beat_scheduler": "worker.scheduler:Scheduler",
         "worker_hijack_root_logger": True,
         "worker_proc_alive_timeout": 30,
         **(_SIGNED if settings.message_key else {}),

@@ -19,6 +19,7 @@ from celery.schedules import crontab
 
 from beat_schedule import schedule
 from nightscan_tasks.world.world import World
+from worker.scheduler import Scheduler
 
 PARIS = ZoneInfo("Europe/Paris")
 _DUE_EVERY_SECOND = """\
@@ -66,6 +67,28 @@ def test_beat_sends_what_was_due_while_the_broker_was_down(tmp_path: Path, until
         beat.wait()
         World.down(folder)
     assert "Message Error" not in log.read_text()
+
+
+def test_a_clock_that_was_set_back_does_not_silence_beat(tmp_path: Path) -> None:
+    app = Celery(set_as_current=False)
+    often = {"task": "nightscan.reap", "schedule": timedelta(minutes=1)}
+    app.conf.update(broker_url="memory://", beat_schedule={"often": often})
+    scheduler = Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    sent: list[str] = []
+    scheduler.apply_entry = lambda entry, producer=None: sent.append(entry.name)
+    try:
+        scheduler.tick()
+        for offset, wanted in ((timedelta(days=-1), 1), (timedelta(days=1), 0)):
+            sent.clear()
+            scheduler.schedule["often"].last_run_at = datetime.now(UTC) + offset
+            scheduler._heap = None
+            while scheduler.tick() == 0:
+                pass
+            assert sent.count("often") == wanted
+            assert scheduler.schedule["often"].last_run_at <= datetime.now(UTC)
+    finally:
+        scheduler.close()
+        app.close()
 
 
 def due_between(entry: str, first: datetime, last: datetime) -> list[datetime]:
