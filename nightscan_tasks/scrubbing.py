@@ -24,14 +24,15 @@ _SPARE = 10  # a tenth of the days is kept in hand, for nights that are missed
 class Copy:
     """One artifact as one store has it. `read_at` is when it was last read whole there.
 
-    `doubtful`: it was found damaged when it was last read, and it is worth another look tonight.
+    `doubt` is why it cannot be whole (damaged when it was last read, missing in the listing), and empty
+    where nothing is known against it.
     """
 
     set_id: SetId
     name: str
     stored_bytes: int
     read_at: datetime
-    doubtful: bool = False
+    doubt: str = ""
 
     @property
     def key(self) -> str:
@@ -90,8 +91,8 @@ def plan_scrub(copies: Iterable[Copy], allowance: Allowance, *, now: datetime) -
     read is read all the same, alone, when its turn has come.
     """
     ordered = sorted(copies, key=lambda copy: (_read_at(copy, allowance, now), copy.key))
-    doubtful = [Turn(copy, "it was damaged when it was last read") for copy in ordered if copy.doubtful]
-    regular = [copy for copy in ordered if not copy.doubtful]
+    doubtful = [Turn(copy, copy.doubt) for copy in ordered if copy.doubt]
+    regular = [copy for copy in ordered if not copy.doubt]
     needs_bytes = _needed(regular, allowance, now=now)
     chosen = _within(regular, _budget(regular, allowance, now), _limit(allowance),
                      alone=not allowance.done_bytes)

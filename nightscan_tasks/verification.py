@@ -22,7 +22,7 @@ def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], date
     Where `signatures` count, one that is missing or bad is a problem like damage: nobody could restore it.
     """
     read_bytes = 0
-    problems = _unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
+    problems = unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
     for artifact in manifest.artifacts:
         before = read_bytes
         progress = (lambda count, before=before: seen(before + count)) if seen else None
@@ -34,7 +34,7 @@ def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], date
                     catalog.store.url)
 
 
-def _unsigned(catalog: Catalog, set_id: SetId, signatures: Signatures) -> list[str]:
+def unsigned(catalog: Catalog, set_id: SetId, signatures: Signatures) -> list[str]:
     """What is wrong with the signatures of the manifest and of the guide."""
     problems = []
     for name, ask in ((MANIFEST_NAME, signatures.standing), (GUIDE_NAME, signatures.guide)):

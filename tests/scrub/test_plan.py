@@ -15,10 +15,10 @@ NOW = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def copy(name: str, *, read: float, size: int = 100, doubtful: bool = False) -> Copy:
+def copy(name: str, *, read: float, size: int = 100, doubt: str = "") -> Copy:
     """An artifact that was last read so many days ago."""
     set_id = SetId(Tier.MONTHLY, datetime(2026, 1, 1, 2, tzinfo=UTC))
-    return Copy(set_id, name, size, NOW - read * DAY, doubtful)
+    return Copy(set_id, name, size, NOW - read * DAY, doubt)
 
 
 def names(copies: list[Copy], allowance: Allowance) -> list[str]:
@@ -39,7 +39,7 @@ def test_what_was_all_read_on_one_day_is_spread_over_the_days() -> None:
 
 def test_what_was_damaged_comes_before_everything_and_takes_nothing_from_the_rest() -> None:
     regular = [copy("a", read=31), copy("b", read=31)]
-    copies = [*regular, copy("damaged", read=1, size=10**9, doubtful=True)]
+    copies = [*regular, copy("damaged", read=1, size=10**9, doubt="it is missing")]
     assert names(copies, Allowance(days=30, most_bytes=200)) == ["damaged", "a", "b"]
 
 
