@@ -152,8 +152,8 @@ def a_later_second() -> Callable[[], datetime]:
     """A moment after everything so far and before everything to come: servers date to the second."""
 
     def moment() -> datetime:
-        now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
-        wait_until(lambda: datetime.now(UTC) > now + timedelta(seconds=1))
+        now = datetime.now(UTC).replace(microsecond=0)
+        wait_until(lambda: datetime.now(UTC) >= now + timedelta(seconds=1))
         return now
 
     return moment
