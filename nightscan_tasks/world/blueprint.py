@@ -7,7 +7,7 @@ from pathlib import Path
 from nightscan_tasks.world import environment
 from nightscan_tasks.world.celery_services import FLOWER_USER, QUEUES, Beat, Flower, Worker
 from nightscan_tasks.world.files import Trees
-from nightscan_tasks.world.keyring import RECIPIENT, KeyRing
+from nightscan_tasks.world.keyring import RECIPIENT, SIGNER, KeyRing
 from nightscan_tasks.world.postgres import Postgres
 from nightscan_tasks.world.redis_server import RedisServer
 from nightscan_tasks.world.s3 import BUCKET, REGION, S3Server
@@ -78,7 +78,8 @@ def environ(folder: Path, state: State) -> dict[str, str]:
                   "AWS_SECRET_ACCESS_KEY": state.secrets["s3_secret"],
                   "NIGHTSCAN_S3_STORAGE_CLASS": "STANDARD_IA"}
     if "gpg" in state.trees:
-        found |= {"NIGHTSCAN_GPG_RECIPIENT": RECIPIENT, "NIGHTSCAN_GPG_HOME": str(folder / "gpg")}
+        found |= {"NIGHTSCAN_GPG_RECIPIENT": RECIPIENT, "NIGHTSCAN_GPG_HOME": str(folder / "gpg"),
+                  "NIGHTSCAN_SIGNING_KEY": SIGNER}
     if "files" in state.trees:
         trees = Trees(folder)
         found |= {"NIGHTSCAN_ROOT": str(trees.root), "NIGHTSCAN_ETC": str(trees.etc),

@@ -1,4 +1,4 @@
-"""A GPG key ring with one key that needs no passphrase, for `backup@nightscan.com`.
+"""A GPG key ring with two keys that need no passphrase: one to encrypt for, and one that signs.
 
 gpg starts an agent for it when one is needed, which lives until `close`.
 """
@@ -15,10 +15,11 @@ from nightscan_tasks.errors import WorldError
 from nightscan_tasks.world import daemon
 
 RECIPIENT = "backup@nightscan.com"
+SIGNER = "host@nightscan.example.org"
 _LONGEST_SOCKET = "S.gpg-agent.browser"
 _SOCKET_PATH_BYTES = 107  # sockaddr_un, see unix(7)
 _END_SECONDS = 10
-_KEY = f"""\
+_KEYS = {RECIPIENT: f"""\
 %no-protection
 Key-Type: eddsa
 Key-Curve: ed25519
@@ -30,7 +31,16 @@ Name-Real: NightScan backup
 Name-Email: {RECIPIENT}
 Expire-Date: 2y
 %commit
-"""
+""", SIGNER: f"""\
+%no-protection
+Key-Type: eddsa
+Key-Curve: ed25519
+Key-Usage: sign
+Name-Real: NightScan host
+Name-Email: {SIGNER}
+Expire-Date: 2y
+%commit
+"""}
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class KeyRing:
     home: Path
 
     def create(self) -> None:
-        """Make the key ring and its key unless they are there."""
+        """Make the key ring and its keys unless they are there."""
         if shutil.which("gpg") is None:
             raise WorldError("gpg: it is not installed: `apt-get install gnupg`")
         longest = os.fsencode(self.home / _LONGEST_SOCKET)
@@ -50,18 +60,16 @@ class KeyRing:
                              f"{excess} bytes; choose a shorter DIR, for example /tmp/world")
         self.home.mkdir(mode=0o700, exist_ok=True)
         (self.home / "gpg-agent.conf").write_text("disable-scdaemon\n")
-        if not self.fingerprint():
-            self._gpg("--generate-key", feed=_KEY)
-        if not self.fingerprint():
-            raise WorldError(f"gpg: {self.home} has no key for {RECIPIENT} though it was just made")
+        for owner, key in _KEYS.items():
+            if not self.fingerprint(owner):
+                self._gpg("--generate-key", feed=key)
+            if not self.fingerprint(owner):
+                raise WorldError(f"gpg: {self.home} has no key for {owner} though it was just made")
 
-    def fingerprint(self) -> str:
-        """The fingerprint of the key for `RECIPIENT`; empty if there is none."""
-        listing = self._gpg("--with-colons", "--list-secret-keys", must=False)
-        rows = [line.split(":") for line in listing.splitlines()]
-        named = any(row[0] == "uid" and f"<{RECIPIENT}>" in row[9] for row in rows)
-        prints = [row[9] for row in rows if row[0] == "fpr"]
-        return prints[0] if named and prints else ""
+    def fingerprint(self, owner: str = RECIPIENT) -> str:
+        """The fingerprint of the key of that address; empty if there is none."""
+        listing = self._gpg("--with-colons", "--list-secret-keys", f"<{owner}>", must=False)
+        return next((line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr:")), "")
 
     def agent(self) -> int | None:
         """The id of the agent's process, or None while there is none."""

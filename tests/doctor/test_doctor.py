@@ -16,6 +16,7 @@ from nightscan_tasks.doctor import Finding, Level, examine
 from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.system import System
+from nightscan_tasks.world.keyring import SIGNER
 from nightscan_tasks.workflows import DAILY
 
 QUEUES = ("nightscan.fast", "nightscan.control")
@@ -55,12 +56,13 @@ def configured(environ: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("configured")
 def test_where_all_is_well_every_line_is_ok_and_tells_versions(examined: Examined) -> None:
-    found = examined()
+    found = examined({"NIGHTSCAN_SIGNING_KEY": SIGNER})
     assert levels(found, Level.FAIL) | levels(found, Level.WARN) == set(), found
     assert found["database"].found.startswith("PostgreSQL ")
     assert found["pg_dump"].found.endswith("pg_dump")
     assert "as a replica reads it" in found["redis"].found
     assert "backup@nightscan.com" in found["encryption"].found
+    assert SIGNER in found["signing"].found
     assert found["queue fast"].found == "fast@here"
 
 
@@ -174,7 +176,7 @@ def test_a_set_from_the_future_is_a_failure(examined: Examined, environ: dict[st
 
 def test_without_encryption_or_offsite_store_a_backup_works_but_is_warned_of(examined: Examined) -> None:
     found = examined({"NIGHTSCAN_GPG_RECIPIENT": "", "AWS_BACKUP_BUCKET": ""})
-    assert {"encryption", "offsite"} <= levels(found, Level.WARN)
+    assert {"encryption", "signing", "offsite"} <= levels(found, Level.WARN)
     assert levels(found, Level.FAIL) == set()
 
 
