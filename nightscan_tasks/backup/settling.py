@@ -9,7 +9,8 @@ from importlib.metadata import version
 from nightscan_tasks.backup.dumping import unchanged, whole
 from nightscan_tasks.backup.guide import write_guide
 from nightscan_tasks.backup.opening import LEASE, lease_of
-from nightscan_tasks.catalog import Catalog, Sign
+from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
 from nightscan_tasks.model import Failure, Manifest, PartRecord, Report, Tier
@@ -68,10 +69,10 @@ def _publish(system: System, state: RunState) -> Outcome:
     if not records:
         return _outcome(system, state, Ending.FAILED, failures=failures)
     manifest = _manifest(system, state, records, failures)
-    sign, unsigned = _signing(system)
-    _write_guide(system.primary, manifest, sign)
-    system.catalog().publish(manifest, sign=sign)
-    stores, notes = _write_offsite(system, state, manifest, records, sign)
+    signer, unsigned = _signing(system)
+    _write_guide(system.primary, manifest, signer)
+    system.catalog().publish(manifest, sign=signer.sign if signer else None)
+    stores, notes = _write_offsite(system, state, manifest, records, signer)
     if run.set_id.tier is not Tier.PRE_RESTORE:  # what somebody wants to be rid of is not the latest
         system.primary.link_latest(_links(manifest))
     ending = _ending(manifest, lacking=bool(unsigned) or len(stores) - 1 < len(run.offsites))
@@ -140,7 +141,7 @@ def _joined(one: Report, other: Report) -> Report:
                   facts={**one.facts, **other.facts})
 
 
-def _signing(system: System) -> tuple[Sign | None, tuple[str, ...]]:
+def _signing(system: System) -> tuple[Signer | None, tuple[str, ...]]:
     """What signs this set, or why it is not signed: a set that nobody signed is better than none."""
     if system.signer is None:
         return None, ()
@@ -148,15 +149,16 @@ def _signing(system: System) -> tuple[Sign | None, tuple[str, ...]]:
         system.signer.sign(b"")
     except SigningFailed as exc:
         return None, (f"the set is not signed: {exc}",)
-    return system.signer.sign, ()
+    return system.signer, ()
 
 
-def _write_guide(store: Store, manifest: Manifest, sign: Sign | None) -> None:
-    Catalog(store).write_guide(manifest.set_id, write_guide(manifest, store.url), sign=sign)
+def _write_guide(store: Store, manifest: Manifest, signer: Signer | None) -> None:
+    text = write_guide(manifest, store.url, signer=signer.fingerprint if signer else "")
+    Catalog(store).write_guide(manifest.set_id, text, sign=signer.sign if signer else None)
 
 
 def _write_offsite(system: System, state: RunState, manifest: Manifest, records: list[PartRecord],
-                   sign: Sign | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+                   signer: Signer | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The manifest is copied from the primary store: another settler may have written that one."""
     """The names of the stores that have the set now, and why another has it not."""
     stores, notes = [system.primary.name], []
@@ -166,7 +168,7 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest, records:
             lacking = [record.part for record in records if (record.part, name) not in state.copies
                        or not has(store, manifest.set_id, record)]
             if not lacking:
-                _write_guide(store, manifest, sign)
+                _write_guide(store, manifest, signer)
                 system.catalog().copy_manifest(manifest.set_id, Catalog(store))
                 stores.append(name)
             notes += [f"{name}: the copy of {part} was not finished before the run's deadline; the next "
