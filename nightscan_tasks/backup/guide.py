@@ -10,7 +10,7 @@ from shlex import quote
 
 from nightscan_tasks.backup.guide_database import write_database
 from nightscan_tasks.backup.guide_text import bash, plain_words
-from nightscan_tasks.model import Manifest
+from nightscan_tasks.model import GUIDE_NAME, Manifest
 
 _NEEDED = """\
 You need `bash`, `gpg`, `gunzip` (which runs `gzip`), `tar`, `psql` and `createdb`, `redis-server` and
@@ -37,9 +37,13 @@ done
 redis-cli -p "$REDIS_PORT" info keyspace"""
 
 
-def write_guide(manifest: Manifest, place: str = "") -> str:
-    """The guide of one set, as Markdown. `place` is the URL or folder of the store it is written to."""
-    sections = [_head(manifest), _fetch(manifest, place), _prepare(), _key(manifest), _check(manifest)]
+def write_guide(manifest: Manifest, place: str = "", *, signer: str = "") -> str:
+    """The guide of one set, as Markdown. `place` is the URL or folder of the store it is written to.
+
+    `signer` is the fingerprint of the key that it will be signed with, if it will be.
+    """
+    sections = [_head(manifest), _fetch(manifest, place), _genuine(signer), _prepare(), _key(manifest),
+                _check(manifest)]
     if manifest.of("database"):
         sections.append(write_database(manifest))
     if manifest.of("redis"):
@@ -69,6 +73,19 @@ def _fetch(manifest: Manifest, place: str) -> str:
     return ("## First: fetch the set\n\nWith the AWS command line, and `AWS_ACCESS_KEY_ID`, "
             "`AWS_SECRET_ACCESS_KEY` and, for a store that is not Amazon's, `AWS_ENDPOINT_URL` set:\n\n"
             f"```sh\naws s3 sync {quote(url)} nightscan-set/ && cd nightscan-set\n```")
+
+
+def _genuine(signer: str) -> str:
+    if not signer:
+        return ("## Is it genuine?\n\n**This set is not signed.** Whoever can write to the store may have "
+                "written this file, and what it restores.")
+    check = f'for signature in {GUIDE_NAME}.*.asc; do gpg --verify "$signature" {GUIDE_NAME}; done'
+    return ("## Is it genuine?\n\nWhoever can write to the store can write this file too. So check it before "
+            f"you run anything that it says:\n\n```sh\n{check}\n```\n\n"
+            "It has to say `Good signature`, and as the fingerprint of the primary key the one that is on "
+            "paper with you, or with whoever keeps the keys: what this page says proves nothing. It was "
+            f"signed by `{signer}`, whose public half `gpg --import` takes in. Every file below is compared "
+            "with what this page says of it, so all of them are as good as this signature.")
 
 
 def _key(manifest: Manifest) -> str:

@@ -71,6 +71,11 @@ class Signer:
     home: Path | None = None
     passphrase_file: Path | None = None
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that signs, or that its subkey belongs to; empty where there is none that can."""
+        return inspect_signing_key(self.key, self.home).fingerprint
+
     def sign(self, data: bytes) -> bytes:
         """A detached, armored signature of exactly these bytes; `SigningFailed` says what to do."""
         secret = (["--pinentry-mode", "error"] if self.passphrase_file is None else

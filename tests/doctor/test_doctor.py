@@ -16,8 +16,8 @@ from nightscan_tasks.doctor import Finding, Level, examine
 from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.system import System
-from nightscan_tasks.world.keyring import SIGNER
 from nightscan_tasks.workflows import DAILY
+from nightscan_tasks.world.keyring import SIGNER
 
 QUEUES = ("nightscan.fast", "nightscan.control")
 WORKERS = {"fast@here": ["nightscan.fast"], "control@here": ["nightscan.control"]}
