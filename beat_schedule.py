@@ -24,6 +24,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "weekly": _due("nightscan.backup_weekly", crontab(hour="2", minute="0", day_of_week="sunday")),
         "monthly": _due("nightscan.backup_monthly", crontab(hour="2", minute="0", day_of_month="1")),
         "rotate": _due("nightscan.rotate", crontab(hour="8", minute="0")),
+        "scrub": _due("nightscan.scrub", crontab(hour="4", minute="30")),  # when little else runs
         # The guide's monthly test and its yearly simulation: when nothing else is due.
         "drill": _due("nightscan.drill", crontab(hour="10", minute="0", day_of_month="15"),
                       scheduled=True),

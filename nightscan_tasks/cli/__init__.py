@@ -20,6 +20,7 @@ _COMMANDS = (
     Lazy("list", "the sets there are, in every store", module="listing"),
     Lazy("status", "runs under way, and how the last ones ended"),
     Lazy("verify", "read every stored byte of a set back, and compare"),
+    Lazy("scrub", "read stored bytes again, and mend what is damaged"),
     Lazy("rotate", "remove the sets that are past their time"),
     Lazy("hold", "keep a set, whatever its age"),
     Lazy("release", "let rotation have a set again that was held"),

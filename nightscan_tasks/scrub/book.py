@@ -82,9 +82,13 @@ class Book:
         self.state = replace(self.state, read_files=self.state.read_files + 1,
                              read_bytes=self.state.read_bytes + read_bytes)
 
-    def planned(self, plan: ScrubPlan) -> None:
-        """What each night has to read, and whether that is behind; told again when it is done."""
-        self.state = replace(self.state, needs_bytes=plan.needs_bytes, behind=plan.behind,
+    def planned(self, plan: ScrubPlan, left: str = "") -> None:
+        """What each night has to read, and whether that is behind; told again when it is done.
+
+        `left` says why not all of it was read.
+        """
+        self.state = replace(self.state, needs_bytes=plan.needs_bytes,
+                             behind="; ".join(filter(None, (left, plan.behind))),
                              oldest_at=plan.oldest.read_at if plan.oldest else None,
                              oldest_key=plan.oldest.key if plan.oldest else "")
 

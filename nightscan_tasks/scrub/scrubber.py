@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from nightscan_tasks.audit import Action
@@ -111,9 +111,9 @@ class _Scrub:
                     self.book.correct(each)  # what was wrong with its papers may be mended
             plan = _plan(self.system, held, self.wish)
             self.book.planned(plan)
-            problem = self._read(plan, {each.manifest.set_id: each for each in held})
-            self.book.planned(_plan(self.system, holdings(self.system, self.store), replace(
-                self.wish, everything=False)))
+            left = self._read(plan, {each.manifest.set_id: each for each in held})
+            self.book.planned(_plan(self.system, holdings(self.system, self.store), NIGHTLY), left)
+            problem = ""
         except LeaseLost:
             raise
         except NightscanError as exc:

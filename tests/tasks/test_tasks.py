@@ -18,7 +18,7 @@ QUEUE_OF = {
     "reap": CONTROL, "rotate": CONTROL,
     "dump_database": FAST, "dump_redis": FAST,
     "archive_user_data": HEAVY, "archive_system_config": HEAVY, "archive_source_code": HEAVY,
-    "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY,
+    "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY, "scrub": HEAVY,
     "restore_full": RESTORE, "restore_database": RESTORE, "restore_redis": RESTORE,
     "restore_user_data": RESTORE, "restore_system_config": RESTORE, "restore_source_code": RESTORE,
     "restore_rollback": RESTORE, "restore_accept": RESTORE, "restore_resume": RESTORE,
