@@ -127,14 +127,15 @@ class S3Store:
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`, below the prefix only: multipart uploads, and versions nobody asks for.
 
-        What was replaced or hidden goes `undo_days` later than the rest, and once its lock is over.
+        What was replaced or hidden goes after `undo_days` of the server's clock, which no jump of this
+        machine's shortens, and once its lock is over.
         """
         removed = [*self._sweep_uploads(older_than), *sweep_probes(self, older_than)]
         if self._versions.kept():
-            undo = timedelta(days=self._keeping.undo_days)
+            undone = min(older_than, self._bucket.now() - timedelta(days=self._keeping.undo_days))
             for prefix in self._swept():
                 removed += self._versions.sweep(
-                    prefix, lambda path: older_than - (timedelta() if self._is_brief(path) else undo))
+                    prefix, lambda path: older_than if self._is_brief(path) else undone)
         return removed
 
     def as_of(self, moment: datetime) -> AsOf:
