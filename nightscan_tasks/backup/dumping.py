@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from nightscan_tasks.backup.fencing import put_fenced
 from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.components.base import Component, Dump, PlainStream, Shared
 from nightscan_tasks.errors import Busy, DumpIncomplete, LeaseLost, NightscanError
@@ -159,7 +160,7 @@ def _store(system: System, run: Run, part: str, stream: PlainStream,
     progress.next_stream()
     progress.phase = "reading"
     with system.codec.encode(_checked(stream.chunks, progress), plain=plain) as chunks:
-        stored = system.primary.put(run.set_id.key(name), blocks.through(chunks))
+        stored = put_fenced(system.primary, run.set_id.key(name), blocks.through(chunks), progress.check)
     progress.phase = "reading back"
     read_back(system.primary, stored.key, sha256=stored.sha256, stored_bytes=stored.stored_bytes,
               seen=lambda _count: progress.check())

@@ -13,6 +13,7 @@ from nightscan_tasks.backup.dumping import give_up
 from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.backup.settling import unfinished
 from nightscan_tasks.errors import LeaseLost, WorkerVanished
+from nightscan_tasks.lease import AHEAD
 from nightscan_tasks.ledger import RunState, Sent
 from nightscan_tasks.system import System
 
@@ -42,9 +43,9 @@ def reap(system: System) -> list[Todo]:
 
 def _todo(system: System, state: RunState) -> Todo | None:
     run = state.run
-    if state.started is None:
-        return Todo(run.run_id, start=True)
     now = system.clock()
+    if state.started is None or state.started.started_at > now + AHEAD:
+        return Todo(run.run_id, start=True)
     if now - state.started.started_at > timedelta(seconds=run.deadline_seconds):
         return Todo(run.run_id, settle=True, final=True)
     try:
@@ -61,9 +62,9 @@ def _todo(system: System, state: RunState) -> Todo | None:
 def _lost(system: System, state: RunState, work: str) -> bool:
     """Whether nobody is at it: its lease expired, or nobody took one long after it was sent."""
     now = system.clock()
-    moments = [state.run.opened_at, *(at for at in (
-        state.started and state.started.started_at, state.sent and state.sent.sent_at) if at)]
-    quiet = now - max(moments)
+    moments = [at for at in (state.run.opened_at, state.started and state.started.started_at,
+                             state.sent and state.sent.sent_at) if at and at <= now + AHEAD]
+    quiet = now - max(moments) if moments else timedelta.max  # all of it by a clock that was set back
     held = system.leases.look(f"{state.run.run_id}/{work}")
     if held is not None and held.live(now):
         return False

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from nightscan_tasks.backup.dumping import unchanged, whole
+from nightscan_tasks.backup.fencing import find_published, withdraw
 from nightscan_tasks.backup.guide import write_guide
 from nightscan_tasks.backup.opening import LEASE, lease_of
 from nightscan_tasks.catalog import Catalog
@@ -39,9 +40,11 @@ def settle(system: System, run_id: str, *, final: bool = False) -> Outcome | Non
     except LeaseLost as exc:
         if not final:
             return None
-        failure = Failure("settle", "LeaseLost", str(exc), system.clock())
-        outcome = _outcome(system, state, Ending.FAILED, failures=(failure,))
-    return _tidy(system, state.run, system.ledger.settle(outcome))
+        outcome = _lost(system, state, exc)
+    settled = system.ledger.settle(outcome)
+    if settled.ending is Ending.FAILED:
+        withdraw(system, outcome)  # another had given the run up before our manifest was there
+    return _tidy(system, state.run, settled)
 
 
 def unfinished(system: System, state: RunState) -> list[str]:
@@ -79,6 +82,16 @@ def _publish(system: System, state: RunState) -> Outcome:
     return _outcome(system, state, ending, manifest=manifest, stores=stores,
                     notes=(*(f"suspicious: {reason}" for reason in manifest.suspicious), *unsigned, *notes),
                     failures=(*failures, *_copy_failures(state)))
+
+
+def _lost(system: System, state: RunState, exc: LeaseLost) -> Outcome:
+    """How a run ends that lost its lease and has no time left: as its manifest says, if it wrote one."""
+    failure = Failure("settle", "LeaseLost", str(exc), system.clock())
+    manifest = find_published(system.catalog(), state.run.set_id, state.run.run_id)
+    if manifest is None:
+        return _outcome(system, state, Ending.FAILED, failures=(failure,))
+    return _outcome(system, state, _ending(manifest, lacking=True), manifest=manifest,
+                    stores=(system.primary.name,), failures=(*manifest.failures, failure))
 
 
 def _failures(system: System, state: RunState, records: list[PartRecord]) -> tuple[Failure, ...]:
@@ -159,8 +172,10 @@ def _write_guide(store: Store, manifest: Manifest, signer: Signer | None) -> Non
 
 def _write_offsite(system: System, state: RunState, manifest: Manifest, records: list[PartRecord],
                    signer: Signer | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The manifest is copied from the primary store: another settler may have written that one."""
-    """The names of the stores that have the set now, and why another has it not."""
+    """The names of the stores that have the set now, and why another has it not.
+
+    The manifest is copied from the primary store: another settler may have written that one.
+    """
     stores, notes = [system.primary.name], []
     for name in state.run.offsites:
         try:

@@ -73,3 +73,21 @@ def test_a_live_run_is_left_alone_and_its_lease_kept(system: System, site: Any, 
         assert backup.reap(system) == []
     with pytest.raises(Busy):
         system.leases.acquire("backup", "weekly")
+
+
+def test_a_run_that_began_by_a_clock_a_day_ahead_is_finished_all_the_same(
+        system: System, site: Any, opened: Opened) -> None:
+    site.clock.forward(days=1)
+    run = opened(system, WEEKLY)
+    system.leases.acquire(f"{run.run_id}/system_config", "a worker that dies by the wrong clock")
+    site.clock.forward(days=-1)
+    (todo,) = backup.reap(system)
+    assert todo.start
+    backup.start(system, run)
+    site.clock.forward(seconds=system.settings.lease_seconds + 1)
+    (todo,) = backup.reap(system)
+    assert todo.work == ("system_config",)
+    backup.dump(system, run.run_id, "system_config")
+    outcome = backup.settle(system, run.run_id, final=True)
+    assert outcome is not None
+    assert outcome.ending is Ending.DEGRADED  # nobody copied it yet
