@@ -13,6 +13,7 @@ from nightscan_tasks.cli.restore_runs import standing
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.ledger import Ending, Hold, Outcome
+from nightscan_tasks.ledger.reads import Reads, Scrubbed
 from nightscan_tasks.ledger.restore_records import RestoreEnding, RestoreState
 from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.restore.journal import journals
@@ -35,6 +36,7 @@ class State:
     recovery: Recovery | None
     holds: tuple[Hold, ...] = ()
     trusted: frozenset[SetId] = frozenset()
+    scrubs: tuple[Scrubbed, ...] = ()
 
     def suspicious(self, outcome: Outcome) -> bool:
         """Whether a set is far too small, and nobody said yet that it is as it should be."""
@@ -42,8 +44,9 @@ class State:
 
     @property
     def good(self) -> bool:
-        """Whether the last run of each tier ended well."""
-        return all(each.ending is Ending.GOOD and not self.suspicious(each) for each in self.last)
+        """Whether the last run of each tier ended well, and nothing stored was found damaged since."""
+        return not any(each.unsettled for each in self.scrubs) and all(
+            each.ending is Ending.GOOD and not self.suspicious(each) for each in self.last)
 
 
 @json_command(name="status", short_help="runs under way, and how the last ones ended")
@@ -51,7 +54,7 @@ def command(session: Session) -> None:
     """Show the runs that are under way, and how the last run of each tier ended.
 
     Read from the ledger alone: it works without a broker. Exit status 3 when the last run of a
-    tier did not end well, or its set is suspicious.
+    tier did not end well, its set is suspicious, or a scrub found damage that nobody has read whole since.
     """
     state = look(session.system)
     session.finish(Exit.DONE if state.good else Exit.DEGRADED, _as_json(state),
@@ -65,7 +68,7 @@ def look(system: System) -> State:
     decisions, now = system.ledger.decisions, system.clock()
     return State(pictures, tuple(_restoring(system)), tuple(_last(system)), tuple(_kept(system)),
                  forecast_recovery(system), tuple(hold for hold in decisions.holds() if hold.live(now)),
-                 frozenset(decisions.trusted()))
+                 frozenset(decisions.trusted()), tuple(_scrubs(system)))
 
 
 def lines(state: State, *, now: datetime) -> Iterator[str]:
@@ -82,6 +85,7 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
         yield from fold(f"{kept.run.run_id} of {kept.run.set_id}: {standing(kept)}", hanging="    ")
     if state.holds:
         yield f"{count(len({each.set_id for each in state.holds}), 'set')} held: nightscan hold"
+    yield from _scrub_lines(state, now)
     yield ""
     if not state.last:
         yield "No run has ended yet. Next: nightscan backup daily --wait"
@@ -97,6 +101,27 @@ def lines(state: State, *, now: datetime) -> Iterator[str]:
         for note in outcome.notes:
             yield from fold(note, indent="    ")
     yield from _recovery(state, now)
+
+
+def _scrub_lines(state: State, now: datetime) -> Iterator[str]:
+    """How far reading is, and what it found that nobody has read whole since."""
+    for each in state.scrubs:
+        how = "is under way, or was cut off" if each.ended_at is None else (
+            f"{ago(each.ended_at, now)}" + (", which ended early" if each.problem else ""))
+        oldest = f"; the oldest reading is {age(each.oldest_at, now)} old" if each.oldest_at else ""
+        yield from fold(f"scrub of {each.store}: {how}{oldest}{'; BEHIND' if each.behind else ''}",
+                        hanging="    ")
+        for finding in each.unsettled:
+            source = f", replaced from {finding.source}" if finding.source else ""
+            yield from fold(f"{finding.kind.value.upper()} {finding.key}{source}", indent="    ")
+
+
+def _scrubs(system: System) -> Iterator[Scrubbed]:
+    """The last scrub of each store."""
+    for store in system.stores:
+        scrubbed = Reads(system.primary).scrubbed(store)
+        if scrubbed is not None:
+            yield scrubbed
 
 
 def _how(state: State, outcome: Outcome) -> str:
@@ -160,7 +185,7 @@ def _as_json(state: State) -> dict[str, object]:
             for run_id, shown in state.under_way],
         "restoring": list(state.restoring),
         "last": {each.set_id.tier.value: each for each in state.last},
-        "holds": list(state.holds), "trusted": sorted(map(str, state.trusted)),
+        "scrubs": list(state.scrubs), "holds": list(state.holds), "trusted": sorted(map(str, state.trusted)),
         "restores": [{"run_id": each.run.run_id, "set_id": str(each.run.set_id), "state": standing(each)}
                      for each in state.kept],
         "recovery": None if state.recovery is None else {

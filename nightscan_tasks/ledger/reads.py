@@ -101,6 +101,11 @@ class Scrubbed:
     behind: str = ""
     problem: str = ""
 
+    @property
+    def unsettled(self) -> tuple[Finding, ...]:
+        """What is to be told of until somebody reads it whole: what stands, and what could not be read."""
+        return (*self.standing, *(each for each in self.findings if each.kind is Kind.UNREAD))
+
 
 class Reads:
     """The records of reading, in the store that the ledger is in."""

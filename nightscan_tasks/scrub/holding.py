@@ -62,7 +62,10 @@ class Holding:
             return "it is missing in the store's listing"
         if length != artifact.stored_bytes:
             return f"it has {length} bytes, not {artifact.stored_bytes}"
-        return "it was damaged when it was last read" if self.problem(artifact) else ""
+        if self.problem(artifact):
+            return "it was damaged when it was last read"
+        read = self.reads.of(artifact.name)  # a disk that lost it once may do so again
+        return f"it was replaced from {read.mended_from}" if read and read.mended_from else ""
 
     def _verified_problem(self, artifact: Artifact) -> str:
         key = self.manifest.set_id.key(artifact.name)
