@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish
 
-from worker.signed.letter import LetterBox, install
+from worker.signed.letter import NAME, LetterBox, install
 from worker.signed.once import Once
 from worker.signed.requests import copy_headers
 
@@ -31,3 +31,7 @@ class SignedCelery(Celery):  # type: ignore[misc]  # Celery has no types
         self.commanded = Once(now, _COMMAND_FRESH_SECONDS)
         install(box)
         before_task_publish.connect(copy_headers, weak=False, dispatch_uid="nightscan signed headers")
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Sign a task, and send it: also where JSON is asked for, as `celery call` does by itself."""
+        return super().send_task(*args, **{**options, "serializer": NAME})
