@@ -50,6 +50,7 @@ def hand_over(connection: Connection, role: str, later: Sequence[Later], wanted:
         if each.step.handling is not Handling.OWNER or each.step.role != heir or heir in mighty:
             notes += _do(connection, each, mighty)
     notes += _reassign(connection, role, heir, mighty)
+    notes += _disowned(later, mighty)
     connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
     return tuple(dict.fromkeys(notes))
 
@@ -88,13 +89,20 @@ def _reassign(connection: Connection, role: str, heir: str, mighty: frozenset[st
                                  f"`ALTER ROLE {STAND_IN} NOSUPERUSER`, and take it out of other roles")
         if STAND_IN not in roles:
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(STAND_IN)))
-        yield (f"{owned} objects belonged to {heir}, a superuser, and belong to {STAND_IN} now, so that "
-               f"nothing of them runs with a superuser's rights; to give them back: "
-               f"REASSIGN OWNED BY {STAND_IN} TO {heir}, in that database")
+        yield f"what belonged to a superuser belongs to {STAND_IN} now, a role that was made for it"
         heir = STAND_IN
     if owned:
         connection.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(
             sql.Identifier(role), sql.Identifier(heir)))
+
+
+def _disowned(later: Sequence[Later], mighty: frozenset[str]) -> Iterator[str]:
+    """What a superuser owned, and owns no more."""
+    owners = [each.step.role for each in later
+              if each.step.handling is Handling.OWNER and each.step.kind != "SCHEMA"]
+    for owner in sorted(mighty.intersection(owners)):
+        yield (f"{owners.count(owner)} objects belonged to {owner}, a superuser, and do no more, so that "
+               f"nothing of a dump runs with a superuser's rights; if one has to: ALTER … OWNER TO {owner}")
 
 
 def _not_given(statement: bytes, error: psycopg.Error) -> RestoreRefused:

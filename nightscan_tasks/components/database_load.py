@@ -58,7 +58,8 @@ def load(chunks: Iterable[Buffer], *, dsn: SecretStr, name: str, jobs: int, guar
             for kind, group in itertools.groupby(source, _kind):
                 kind(crew, group, notes)
         except StatementFailed as exc:
-            raise _explained(exc, where(dsn, database=name), guarded=guard is not None) from exc.__cause__
+            raise _explained(exc, where(dsn, database=name),
+                             limited=bool(guard and guard.filler.role)) from exc.__cause__
     return tuple(notes)
 
 
@@ -139,12 +140,12 @@ def _statements(group: Iterator[Item]) -> Iterator[bytes]:
     return (item for item in group if isinstance(item, bytes))
 
 
-def _explained(error: StatementFailed, place: str, *, guarded: bool) -> Exception:
+def _explained(error: StatementFailed, place: str, *, limited: bool) -> Exception:
     cause = error.__cause__
     reason = explain(str(cause), place)
     if reason.transient:
         return reason
-    denied = guarded and isinstance(cause, psycopg.errors.InsufficientPrivilege)
+    denied = limited and isinstance(cause, psycopg.errors.InsufficientPrivilege)
     advice = ("; a dump runs without the rights of a superuser: for a set whose origin is certain, "
               "--unguarded gives it those of the connecting role") if denied else ""
     return RestoreRefused(f"the dump cannot be loaded; the live database was not touched: "
