@@ -34,6 +34,8 @@ def schedule() -> dict[str, dict[str, Any]]:
         # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
         # nobody.
         "reap": _often("nightscan.reap", timedelta(minutes=1)),
+        "reap_restores": _often("nightscan.reap_restores", timedelta(minutes=5)),
+        "make_up": _often("nightscan.make_up", timedelta(minutes=10)),
         "replicate": _often("nightscan.replicate", timedelta(hours=1)),
     }
 

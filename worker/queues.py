@@ -19,7 +19,7 @@ QUEUES = tuple(Queue(name, routing_key=name) for name in NAMES)
 _FAST = ("dump_database", "dump_redis")
 _HEAVY = ("archive_user_data", "archive_system_config", "archive_source_code", "upload", "verify", "scrub",
           "replicate")
-_RESTORE = ("drill", "health_check", "reconcile_user_data", "validate_user_data")
+_RESTORE = ("drill", "health_check", "reap_restores", "reconcile_user_data", "validate_user_data")
 
 ROUTES = {
     **{f"nightscan.{name}": {"queue": FAST} for name in _FAST},

@@ -17,7 +17,7 @@ from nightscan_tasks.ledger.holds import Decisions
 from nightscan_tasks.ledger.listings import shared_lines
 from nightscan_tasks.ledger.looks import Looks
 from nightscan_tasks.ledger.records import Copied, Outcome, Run, RunState, Sent, Snapshot, Started, Verified
-from nightscan_tasks.model import Failure, PartRecord
+from nightscan_tasks.model import Failure, PartRecord, Tier
 from nightscan_tasks.stores.base import Store
 
 RUNS, OPEN = "runs", "open"
@@ -143,6 +143,12 @@ class Ledger:
     def run_ids(self) -> list[str]:
         """Every run there is a record of, in the order of their names."""
         return sorted({entry.key.split("/")[1] for entry in self._store.list(f"{RUNS}/")})
+
+    def newest(self, tier: Tier, *, count: int) -> list[str]:
+        """The last runs of a tier that were opened, the newest first, told by their names."""
+        found = {entry.key.split("/")[1] for entry in self._store.list(f"{RUNS}/{tier}-")
+                 if entry.key.endswith("/opened.json")}
+        return sorted(found, reverse=True)[:count]
 
     def remove(self, run_id: str) -> None:
         """Forget a run, the opening last, so that a crash leaves a run with a name."""

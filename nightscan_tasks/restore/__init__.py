@@ -10,8 +10,10 @@ it go. `restorers` are the components' own (components/restorer.py).
 from nightscan_tasks.restore.aftermath import Decided, accept, resume, rollback
 from nightscan_tasks.restore.choosing import Choice, choose
 from nightscan_tasks.restore.planning import RestorePlan
+from nightscan_tasks.restore.reaping import reap_restores
 from nightscan_tasks.restore.request import FULL, LIVE, Request, Targets, components_of, has_password
 from nightscan_tasks.restore.restoring import Restored, plan_restore, restore
 
 __all__ = ["FULL", "LIVE", "Choice", "Decided", "Request", "RestorePlan", "Restored", "Targets", "accept",
-           "choose", "components_of", "has_password", "plan_restore", "restore", "resume", "rollback"]
+           "choose", "components_of", "has_password", "plan_restore", "reap_restores", "restore", "resume",
+           "rollback"]

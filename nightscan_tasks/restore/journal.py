@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nightscan_tasks.errors import Busy, NightscanError, NotFound, RestoreRefused
-from nightscan_tasks.lease import Leases
+from nightscan_tasks.lease import Held, Leases
 from nightscan_tasks.ledger.restore_records import Place, RestoreState
 from nightscan_tasks.ledger.restores import Restores
 from nightscan_tasks.stores.build import build_store
@@ -82,6 +82,16 @@ def resource_of(place: Place) -> str:
     return f"{RESTORING}/{sha256(where.encode()).hexdigest()[:16]}"
 
 
+def abandoned(leases: Leases, place: Place, host: str) -> bool:
+    """Whether nobody works at a place any more, as far as this host can tell.
+
+    Who let go, and who died here, does not. What runs elsewhere may only be slow, or cut off from the
+    store: that is for a person to say.
+    """
+    held = leases.look(resource_of(place))
+    return held is None or held.beat.released or _dead(held, host)
+
+
 def _taken(leases: Leases, resource: str) -> str:
     held = leases.look(resource)
     if held is None:
@@ -94,11 +104,14 @@ def _taken(leases: Leases, resource: str) -> str:
 def _bury(leases: Leases, resource: str, host: str) -> None:
     """Forget the lease of a process of this host that is no more: nobody need wait for its expiry."""
     held = leases.look(resource)
-    if held is None or held.beat.released:
-        return
-    _, *facts = held.beat.holder.split()
-    if len(facts) == 3 and facts[0] == host and _born(int(facts[1])) != facts[2]:  # noqa: PLR2004 - host, pid, birth
+    if held is not None and not held.beat.released and _dead(held, host):
         leases.forget(f"{resource}/")
+
+
+def _dead(held: Held, host: str) -> bool:
+    """Whether a lease's holder was a process of this host that is no more."""
+    _, *facts = held.beat.holder.split()
+    return len(facts) == 3 and facts[0] == host and _born(int(facts[1])) != facts[2]  # noqa: PLR2004 - host, pid, birth
 
 
 def _born(pid: int) -> str:

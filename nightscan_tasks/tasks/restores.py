@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from nightscan_tasks import restore as restores
 from nightscan_tasks import wire
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.model import Json
@@ -91,6 +92,12 @@ def restore_resume(self: Task, run_id: str, **targets: str) -> dict[str, Json]: 
     """Go on with a restore that was cut off, or take it back."""
     result: dict[str, Json] = wire.plain(resume(System.from_env(), run_id, _without_password(targets)))
     return result
+
+
+@shared_task(name="nightscan.reap_restores", acks_late=False, max_retries=0, retry_on_worker_lost=False)
+def reap_restores() -> list[Json]:
+    """Finish the restores into the application whose process died on this worker's host."""
+    return [wire.plain(each) for each in restores.reap_restores(System.from_env())]
 
 
 def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:

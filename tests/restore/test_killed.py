@@ -8,7 +8,7 @@ import pytest
 
 from nightscan_tasks.ledger.restore_records import RestoreEnding
 from nightscan_tasks.model import Tier
-from nightscan_tasks.restore import restore, resume, rollback
+from nightscan_tasks.restore import reap_restores, restore, resume, rollback
 from nightscan_tasks.workflows.restore import wanted
 
 States = tuple[dict[str, str], dict[str, str]]
@@ -39,6 +39,26 @@ def test_killed_in_the_swap_the_next_command_completes_it_and_says_how_far_it_wa
     assert _outcome(saved, run_id) is RestoreEnding.RESTORED
     rollback(saved.system, run_id)
     assert saved.state() == states[1]
+
+
+@pytest.mark.parametrize("step", ["staged database", "swapped database"])
+def test_what_died_is_finished_without_a_person(saved: Any, killed: Any, states: States, step: str) -> None:
+    run_id = killed(saved, step)
+    (finished,) = reap_restores(saved.system)
+    assert finished.run_id == run_id
+    assert saved.state() == states[0 if step.startswith("swapped") else 1]
+    assert saved.system.restores.unsettled() == []
+    assert reap_restores(saved.system) == []
+
+
+def test_what_another_host_may_still_be_doing_is_left_to_a_person(saved: Any, killed: Any) -> None:
+    killed(saved, "staged database")
+    leases = saved.system.leases
+    leases.forget("restoring/live/")
+    leases.acquire("restoring/live", "restore-1 another-host 4711 99")
+    assert reap_restores(saved.system) == []
+    leases.forget("restoring/live/")
+    assert len(reap_restores(saved.system)) == 1
 
 
 def test_a_rollback_of_a_restore_that_was_cut_off_leaves_the_old_state(saved: Any, killed: Any,

@@ -15,14 +15,15 @@ from worker.queues import CONTROL, FAST, HEAVY, NAMES, QUEUES, RESTORE
 QUEUE_OF = {
     "backup_daily": CONTROL, "backup_weekly": CONTROL, "backup_monthly": CONTROL,
     "backup_pre_deploy": CONTROL, "backup_manual": CONTROL, "settle": CONTROL,
-    "reap": CONTROL, "rotate": CONTROL,
+    "reap": CONTROL, "make_up": CONTROL, "rotate": CONTROL,
     "dump_database": FAST, "dump_redis": FAST,
     "archive_user_data": HEAVY, "archive_system_config": HEAVY, "archive_source_code": HEAVY,
     "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY, "scrub": HEAVY,
     "restore_full": RESTORE, "restore_database": RESTORE, "restore_redis": RESTORE,
     "restore_user_data": RESTORE, "restore_system_config": RESTORE, "restore_source_code": RESTORE,
     "restore_rollback": RESTORE, "restore_accept": RESTORE, "restore_resume": RESTORE,
-    "drill": RESTORE, "health_check": RESTORE, "reconcile_user_data": RESTORE, "validate_user_data": RESTORE,
+    "reap_restores": RESTORE, "drill": RESTORE, "health_check": RESTORE,
+    "reconcile_user_data": RESTORE, "validate_user_data": RESTORE,
 }
 
 
