@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,11 +35,18 @@ class Hand:
         return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
-        """Start it, in a session of its own."""
+        """Start it, in a session of its own, with an empty folder for temporary files: `PrivateTmp`."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir()
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.argv, env=self.environ, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, start_new_session=True)
+                self.argv, env={**self.environ, "TMPDIR": str(self.temporary)}, cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+
+    @property
+    def temporary(self) -> Path:
+        """Its folder for temporary files."""
+        return self.folder / f"{self.name}-tmp"
 
     @property
     def pid(self) -> int:
@@ -72,6 +80,7 @@ class Hand:
             self.send(signal.SIGCONT, group=True)
             self.send(signal.SIGKILL, group=True)
             self.process.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 @dataclass

@@ -119,8 +119,10 @@ def redeliver(site: Site, _chance: float) -> None:
     """Every message that is being worked on is delivered once more."""
     with (site.app.connection_for_write() as connection, connection.channel() as channel,
           channel.conn_or_acquire() as broker):
-        for tag in broker.hkeys(channel.unacked_key):
-            channel.qos.restore_by_tag(tag.decode(), broker)
+        for key in (key.decode() for key in broker.keys("unacked*") if broker.type(key) == b"hash"):
+            channel.unacked_key, channel.unacked_index_key = key, key.replace("unacked", "unacked_index", 1)
+            for tag in broker.hkeys(key):
+                channel.qos.restore_by_tag(tag.decode(), broker)
 
 
 def two_beats(site: Site, _chance: float) -> Mend:
@@ -183,8 +185,8 @@ FAULTS: dict[str, Fault] = {
     "kill a pool child": Fault(kill_child),
     "kill a worker": Fault(kill_worker),
     "kill beat": Fault(kill_beat),
-    "kill pg_dump": Fault(kill_pg_dump, _PARTS_LOST),
-    "kill gpg": Fault(kill_gpg, _PARTS_LOST),
+    "kill pg_dump": Fault(kill_pg_dump),
+    "kill gpg": Fault(kill_gpg),
     "SIGTERM a worker": Fault(stop_worker),
     "SIGQUIT a worker": Fault(quit_worker),
     "freeze a worker": Fault(freeze_worker),
@@ -193,7 +195,7 @@ FAULTS: dict[str, Fault] = {
     "flush the results": Fault(flush_results),
     "deliver again": Fault(redeliver),
     "two beats": Fault(two_beats),
-    "restart the database": Fault(restart_database, _PARTS_LOST),
+    "restart the database": Fault(restart_database),
     "S3 down": Fault(s3_down, _COPIES_LATER),
     "S3 slow": Fault(s3_slow, _COPIES_LATER),
     "S3 cuts": Fault(s3_cut, _COPIES_LATER),

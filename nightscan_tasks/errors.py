@@ -51,6 +51,12 @@ class ProcessFailed(NightscanError):
     """A program ended with a status other than 0, or by a signal."""
 
 
+class ProcessKilled(ProcessFailed):
+    """A program was ended by a signal, as when memory is short: it may well succeed the next time."""
+
+    transient = True
+
+
 class SourceUnavailable(TransientError):
     """A server or folder that is to be saved cannot be reached now."""
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-from nightscan_tasks.errors import ProcessFailed
+from nightscan_tasks.errors import ProcessFailed, ProcessKilled
 from nightscan_tasks.model import Buffer, Chunks
 
 CHUNK_BYTES = 1 << 20
@@ -109,7 +109,8 @@ class Program:
         status = self._process.wait()
         self._drain.join()
         if status:
-            raise ProcessFailed(f"{self.name} {_ended(status)}: {self.stderr_tail or 'no message'}")
+            kind = ProcessKilled if status < 0 else ProcessFailed
+            raise kind(f"{self.name} {_ended(status)}: {self.stderr_tail or 'no message'}")
 
     def end(self) -> None:
         """End the program now if it still runs; its pipes stay open for whoever is using them."""

@@ -71,6 +71,8 @@ def _there(target: Store, key: str, artifact: Artifact) -> bool:
 def _whole(source: Store, key: str, artifact: Artifact, tally: Tally, chunks: Chunks) -> Chunks:
     """The source's bytes; raises at their end, before the target commits, when they are not the artifact."""
     yield from tally.through(chunks)
+    if tally.seen is not None:
+        tally.seen(tally.total_bytes)  # the last moment for a watcher that knows that its lease is lost
     if tally.sha256 != artifact.stored_sha256:
         raise DigestMismatch(f"{source.name} {key} is damaged: sha256 expected "
                              f"{artifact.stored_sha256[:12]}…, read {tally.sha256[:12]}…")

@@ -30,7 +30,7 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
     if record is None:
         raise Busy(f"{part} of {run_id} is not saved yet, so it cannot be copied to {store_name}")
     copied = system.ledger.copied(run_id, part, store_name)
-    if copied and has(system.store(store_name), run.set_id, record):
+    if copied and copied.is_of(record) and has(system.store(store_name), run.set_id, record):
         return copied
     work = f"{part}@{store_name}"
     progress = Progress(work, sum(each.stored_bytes for each in record.artifacts), watch, phase="copying")
@@ -49,4 +49,5 @@ def _copy(system: System, run: Run, record: PartRecord, store_name: str, progres
         copy_artifact(system.primary, system.store(store_name), run.set_id, artifact,
                       seen=after(done, progress.seen))
         done += artifact.stored_bytes
-    return Copied(record.part, store_name, done, system.clock())
+    return Copied(record.part, store_name, done, system.clock(),
+                  {each.name: each.stored_sha256 for each in record.artifacts})

@@ -53,11 +53,12 @@ def unfinished(system: System, state: RunState) -> list[str]:
     for part in state.run.parts:
         if part in state.failures:
             continue
-        if whole(system, state.run, part) is None:
+        record = whole(system, state.run, part)
+        if record is None:
             open_work.append(part)
             continue
         open_work += [f"{part}@{store}" for store in state.run.offsites
-                      if (part, store) not in state.copies and f"{part}@{store}" not in state.failures]
+                      if not state.is_copied(record, store) and f"{part}@{store}" not in state.failures]
     return open_work
 
 
@@ -180,7 +181,7 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest, records:
     for name in state.run.offsites:
         try:
             store = system.store(name)
-            lacking = [record.part for record in records if (record.part, name) not in state.copies
+            lacking = [record.part for record in records if not state.is_copied(record, name)
                        or not has(store, manifest.set_id, record)]
             if not lacking:
                 _write_guide(store, manifest, signer)

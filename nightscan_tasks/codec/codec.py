@@ -22,7 +22,7 @@ from isal import igzip, isal_zlib
 
 from nightscan_tasks.codec.keys import home_options, inspect_recipient
 from nightscan_tasks.codec.members import blocks, compressed, shrinks, stored
-from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed
+from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed, ProcessKilled
 from nightscan_tasks.model import Buffer, Chunks
 from nightscan_tasks.process import CHUNK_BYTES, Feed, Program
 from nightscan_tasks.streams import ReadAhead, Tally
@@ -139,6 +139,8 @@ def _encrypted(program: Program, feed: Feed) -> Chunks:
     feed.check()
     try:
         program.finish()
+    except ProcessKilled as exc:
+        raise ProcessKilled(f"encrypting failed: {exc}") from exc
     except ProcessFailed as exc:
         raise EncryptionFailed(f"encrypting failed: {exc}") from exc
 

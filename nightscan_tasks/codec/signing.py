@@ -19,7 +19,7 @@ from typing import Any
 import gnupg
 
 from nightscan_tasks.codec.keys import INSTALL_HINT, home_options
-from nightscan_tasks.errors import ProcessFailed, SigningFailed
+from nightscan_tasks.errors import ProcessFailed, ProcessKilled, SigningFailed
 from nightscan_tasks.process import Program, run
 
 # A look at a key ring changes nothing in it, and asks no server.
@@ -85,6 +85,8 @@ class Signer:
             signed = run(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet", *_OPTIONS,
                           *secret, "--local-user", _exactly(self.key), "--armor", "--output", "-",
                           "--detach-sign"], feed=iter([data]))
+        except ProcessKilled:  # that says nothing of the key: once more
+            raise
         except ProcessFailed as exc:
             raise SigningFailed(
                 f"signing failed: {exc}\n{inspect_signing_key(self.key, self.home).problem}".strip()) from exc

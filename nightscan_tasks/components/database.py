@@ -27,7 +27,13 @@ from nightscan_tasks.components.postgres import (
     where,
 )
 from nightscan_tasks.components.roles import Roles, dump_roles
-from nightscan_tasks.errors import DumpIncomplete, NightscanError, ProcessFailed, SourceUnavailable
+from nightscan_tasks.errors import (
+    DumpIncomplete,
+    NightscanError,
+    ProcessFailed,
+    ProcessKilled,
+    SourceUnavailable,
+)
 from nightscan_tasks.model import Chunks, Json, Report
 from nightscan_tasks.process import Program
 from nightscan_tasks.programs import Tool
@@ -146,10 +152,10 @@ class _DatabaseDump:
                 *([] if encoding == "SQL_ASCII" else ["--encoding=UTF8"])]
 
     def _explain(self, error: ProcessFailed) -> NightscanError:
-        """A server that went away is worth another try; a pg_dump that was killed is not."""
+        """A server that went away is worth another try, and so is a pg_dump that was killed."""
         if self.connection.broken:
             return SourceUnavailable(f"{where(self._dsn)}: the connection was lost: {error}")
-        if "was ended by signal" in str(error):
+        if isinstance(error, ProcessKilled):
             return error
         return explain(str(error), where(self._dsn))
 

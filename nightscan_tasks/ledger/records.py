@@ -46,6 +46,12 @@ class Copied:
     store: str
     stored_bytes: int
     copied_at: datetime
+    sha256s: Mapping[str, str] = field(default_factory=dict)
+    """What was copied, by artifact: a part that was dumped again is not copied yet."""
+
+    def is_of(self, record: PartRecord) -> bool:
+        """Whether this is a copy of what the part's record says is saved now."""
+        return self.sha256s == {each.name: each.stored_sha256 for each in record.artifacts}
 
 
 @dataclass(frozen=True)
@@ -115,3 +121,8 @@ class RunState:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     copies: Mapping[tuple[str, str], Copied] = field(default_factory=dict)
     snapshot: Snapshot | None = None
+
+    def is_copied(self, record: PartRecord, store: str) -> bool:
+        """Whether a store has the part as it is saved now."""
+        copied = self.copies.get((record.part, store))
+        return copied is not None and copied.is_of(record)

@@ -162,6 +162,24 @@ def test_a_record_whose_artifact_is_not_the_one_it_was_written_for_counts_for_no
     assert outcome.ending == Ending.GOOD
 
 
+def test_a_part_that_is_dumped_again_is_copied_again(system: System, site: Any) -> None:
+    run = opened(system, WEEKLY)
+    done(system, run)
+    (path,) = (site.primary / str(run.set_id)).glob("system_config.tar.gz")
+    content = site.root.parent / "etc" / "crontab"
+    content.write_bytes(bytes(reversed(content.read_bytes())))  # as long as it was, and not the same
+    path.unlink()
+    backup.dump(system, run.run_id, "system_config")
+    assert backup.settle(system, run.run_id) is None
+    done(system, run)
+    outcome = backup.settle(system, run.run_id)
+    assert outcome is not None
+    assert outcome.ending == Ending.GOOD
+    for store in system.stores:
+        catalog = Catalog(store)
+        assert verify_set(catalog, catalog.get(run.set_id), clock=system.clock).problems == ()
+
+
 def test_two_that_dump_the_same_part_at_once_leave_one_whole_part(system: System, site: Any) -> None:
     run = opened(system)
 
