@@ -28,12 +28,15 @@ def is_genuine(system: System, catalog: Catalog, manifest: Manifest, data: bytes
 
 
 def _matches(manifest: Manifest, state: RunState) -> bool:
-    run, saved = state.run, {each.name: each for part in state.parts.values() for each in part.artifacts}
+    run, failed = state.run, {failure.part for failure in state.outcome.failures} if state.outcome else set()
+    parts = [part for part in state.parts.values() if part.problem or part.part not in failed]
+    saved = {each.name: each for part in parts for each in part.artifacts}
     same = (run.set_id, run.opened_at, run.tag, run.host) == (
         manifest.set_id, manifest.opened_at, manifest.tag, manifest.host)
     complete = state.outcome is not None and state.outcome.ending in _COMPLETE
     return (same and complete == manifest.complete
-            and all(saved.get(each.name) == each for each in manifest.artifacts)
+            and {each.name: each for each in manifest.artifacts} == saved
+            and set(manifest.components) == {part.component for part in parts}
             and all(report.fingerprint == _fingerprint(state, name)
                     for name, report in manifest.components.items()))
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from nightscan_tasks.audit import Action
 from nightscan_tasks.backup.guide import write_guide
-from nightscan_tasks.catalog import Catalog, Sign, signature_name
+from nightscan_tasks.catalog import Catalog, signature_name
 from nightscan_tasks.codec.signing import Verdict, inspect_signature
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger.reads import Kind
@@ -39,7 +39,7 @@ class Guides:
         self._look_at_signature(manifest, data, listed)
         problem = self._guide_problem(manifest, listed) and self._guide_problem(manifest, listed)
         if problem:
-            self._mend_guide(manifest, data, problem)
+            self._mend_guide(manifest, data, listed, problem)
 
     def _look_at_signature(self, manifest: Manifest, data: bytes, listed: Listed) -> None:
         set_id, name = manifest.set_id, signature_name(MANIFEST_NAME, data)
@@ -86,24 +86,24 @@ class Guides:
         guide = self._small(set_id, GUIDE_NAME)
         if guide is None:
             return f"{where} is missing"
-        signed = [name for name in listed if name.startswith(f"{GUIDE_NAME}.")]
-        if lost := [each.name for each in self.book.of_set(set_id).files
-                    if each.name.startswith(f"{GUIDE_NAME}.") and each.name not in listed]:
-            return f"{where} has lost its signature {lost[0]}"
-        known = self._known(set_id, GUIDE_NAME)
-        right = known == sha256(guide).hexdigest() if known else self._is_guide(manifest, guide)
-        if not right or (signed and signature_name(GUIDE_NAME, guide) not in signed):
+        name, known = signature_name(GUIDE_NAME, guide), self._known(set_id, GUIDE_NAME)
+        if not (known == sha256(guide).hexdigest() if known else self._is_guide(manifest, guide, listed)):
             return f"{where} is damaged: it is not what was written"
-        for name in signed:
-            if name == signature_name(GUIDE_NAME, guide) and (
-                    flaw := self._flaw(guide, self._small(set_id, name) or b"", self._known(set_id, name))):
+        if name in listed:
+            signature = self._small(set_id, name) or b""
+            if flaw := self._flaw(guide, signature, self._known(set_id, name)):
                 return f"{where} has a damaged signature: {flaw}"
-            self.book.paper(set_id, name, self._small(set_id, name) or b"")
+            self.book.paper(set_id, name, signature)
+        elif _is_signed(listed):
+            return f"{where} has lost its signature"
         self.book.paper(set_id, GUIDE_NAME, guide)
         return ""
 
-    def _is_guide(self, manifest: Manifest, guide: bytes) -> bool:
+    def _is_guide(self, manifest: Manifest, guide: bytes, listed: Listed) -> bool:
         """Whether a guide that was never read before can be right. An older version worded it otherwise."""
+        signed = [name for name in listed if name.startswith(f"{GUIDE_NAME}.")]
+        if signed:
+            return signature_name(GUIDE_NAME, guide) in signed
         written = {store.url: write_guide(manifest, store.url).encode()
                    for store in (self.book.store, *self.others)}
         if guide in written.values():
@@ -118,26 +118,45 @@ class Guides:
             return False
         return all(artifact.name in text for artifact in manifest.artifacts) and str(manifest.set_id) in text
 
-    def _mend_guide(self, manifest: Manifest, data: bytes, problem: str) -> None:
+    def _mend_guide(self, manifest: Manifest, data: bytes, listed: Listed, problem: str) -> None:
         set_id, key = manifest.set_id, manifest.set_id.key(GUIDE_NAME)
         self.book.damaged(set_id, GUIDE_NAME, problem, 0)
-        if not self.repair:
-            self.book.tell(Kind.DAMAGED, key, problem)
-            return
-        source = "its manifest"
-        self._announce(key, source, problem)
-        text = write_guide(manifest, self.book.store.url)
-        Catalog(self.book.store).write_guide(set_id, text, sign=self._sign(set_id, data))
-        self.book.paper(set_id, GUIDE_NAME, text.encode(), mended_from=source)
-        self.book.forget_papers(set_id, f"{GUIDE_NAME}.")
-        self.book.tell(Kind.MENDED, key, problem, source)
+        source = self._replace_guide(manifest, data, listed, problem) if self.repair else ""
+        if source:
+            self.book.forget_papers(set_id, f"{GUIDE_NAME}.")
+            self.book.paper(set_id, GUIDE_NAME, self._small(set_id, GUIDE_NAME) or b"", mended_from=source)
+            self.book.tell(Kind.MENDED, key, problem, source)
+        else:
+            why = "scrub on the host that signs it" if self.repair else "repairs were not asked for"
+            self.book.tell(Kind.DAMAGED, key, f"{problem}; not replaced: {why}")
 
-    def _sign(self, set_id: SetId, data: bytes) -> Sign | None:
-        """What signs a guide: only of a set whose manifest a trusted key signed."""
+    def _replace_guide(self, manifest: Manifest, data: bytes, listed: Listed, problem: str) -> str:
+        """Write the guide anew, or copy a signed one where nobody here can sign; what it was made from."""
+        set_id, key, source = manifest.set_id, manifest.set_id.key(GUIDE_NAME), "its manifest"
         system, catalog = self.book.system, Catalog(self.book.store)
-        if system.signer is None or not system.signatures.of(catalog, set_id, data).sound:
-            return None
-        return system.signer.sign
+        if not _is_signed(listed):
+            self._announce(key, source, problem)
+            catalog.write_guide(set_id, write_guide(manifest, self.book.store.url))
+            return source
+        if system.signer is not None and system.signatures.of(catalog, set_id, data).sound:
+            text = write_guide(manifest, self.book.store.url, signer=system.signer.fingerprint)
+            self._announce(key, source, problem)
+            catalog.write_guide(set_id, text, sign=system.signer.sign)
+            return source
+        return self._copy_guide(set_id, problem)
+
+    def _copy_guide(self, set_id: SetId, problem: str) -> str:
+        """Take the guide and its signature from another store; empty where none has both."""
+        for other in self.others:
+            with suppress(NightscanError):  # a store that is down cannot help tonight
+                guide = Catalog(other).guide(set_id)
+                signature = Catalog(other).signature(set_id, guide, name=GUIDE_NAME)
+                if signature is not None and not self._flaw(guide, signature, ""):
+                    self._announce(set_id.key(GUIDE_NAME), other.name, problem)
+                    self.book.store.put(set_id.key(signature_name(GUIDE_NAME, guide)), [signature])
+                    self.book.store.put(set_id.key(GUIDE_NAME), [guide])
+                    return other.name
+        return ""
 
     def _signatures(self, set_id: SetId, data: bytes) -> Iterator[tuple[Store, bytes]]:
         """The signatures that other stores have of a manifest's very bytes."""
@@ -168,3 +187,8 @@ class Guides:
         except NotFound:
             return None
         return bytes(found)
+
+
+def _is_signed(listed: Listed) -> bool:
+    """Whether the manifest of a set was signed, and so its guide."""
+    return any(name.startswith(f"{MANIFEST_NAME}.") for name in listed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from nightscan_tasks.audit import Action
@@ -13,7 +13,7 @@ from nightscan_tasks.errors import Busy, DigestMismatch, LeaseLost, NightscanErr
 from nightscan_tasks.ledger.reads import Kind, Reads, Scrubbed
 from nightscan_tasks.model import MANIFEST_NAME, Artifact, Json, Keep, SetId, Tier
 from nightscan_tasks.scrub.book import Book
-from nightscan_tasks.scrub.holding import Holding, holdings, list_sets
+from nightscan_tasks.scrub.holding import Holding, holdings, list_sets, verified_there
 from nightscan_tasks.scrub.mending import Mending
 from nightscan_tasks.scrub.papers import Papers
 from nightscan_tasks.scrub.reading import kept
@@ -81,8 +81,10 @@ def _hope(system: System, holding: Holding, copy: Copy) -> bool:
     for other in system.stores:
         with suppress(NightscanError):  # one that is down cannot help tonight
             entry = other.stat(copy.key) if other.url != holding.store.url else None
-            known = Reads(system.primary).of_set(other, copy.set_id).of(copy.name)
-            if entry and entry.stored_bytes == copy.stored_bytes and not (known and known.problem):
+            theirs = replace(holding, store=other, reads=Reads(system.primary).of_set(other, copy.set_id),
+                             verified=verified_there(system, other, holding.manifest))
+            if entry and entry.stored_bytes == copy.stored_bytes and not theirs.problem(
+                    holding.manifest.artifact(copy.name)):
                 return True
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ import pytest
 
 from nightscan_tasks import backup
 from nightscan_tasks.backup import Request
+from nightscan_tasks.ledger import Verified
 from nightscan_tasks.ledger.reads import Scrubbed
-from nightscan_tasks.model import Days, Plan, SetId, Tier
+from nightscan_tasks.model import Chunks, Days, Plan, SetId, Tier
 from nightscan_tasks.scrub import Wish, scrub
 from nightscan_tasks.settings import load
-from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 from nightscan_tasks.workflows import RETENTION
 
@@ -53,8 +54,12 @@ class Site:
         """Take a set; it is in every store, read back and verified."""
         return backup.run_local(self.system(), Request(FILES)).set_id
 
-    def scrub(self, name: str = "primary", wish: Wish = EVERYTHING) -> Scrubbed:
-        return scrub(self.system(), name, wish)
+    def scrub(self, name: str = "primary", wish: Wish = EVERYTHING, **more: str) -> Scrubbed:
+        return scrub(self.system(**more), name, wish)
+
+    def verified(self, store: str, set_id: SetId) -> Verified | None:
+        """What the ledger says of a set in a store."""
+        return self.system().ledger.verified(str(set_id).replace("/", "-"), store)
 
     def data(self, store: str, key: str) -> bytes:
         with self.system().store(store).open(key) as chunks:
@@ -82,6 +87,15 @@ class Damage:
     def truncate(self, store: str, key: str) -> None:
         self.change(store, key, lambda data: data[:len(data) * 2 // 3])
 
+    def at(self, store: str, key: str, *places: int) -> None:
+        """One bit each, at so many bytes from the beginning."""
+        def change(data: bytes) -> bytes:
+            changed = bytearray(data)
+            for place in places:
+                changed[place] ^= 8
+            return bytes(changed)
+        self.change(store, key, change)
+
     def delete(self, store: str, key: str) -> None:
         self.site.system().store(store).delete(key)
 
@@ -92,7 +106,8 @@ class Damage:
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     root, etc = tmp_path / "nightscan", tmp_path / "etc"
-    for name, content in {"uploads/a.wav": bytes(range(256)) * 40, "uploads/b.jpg": b"b" * 3000,
+    sound = random.Random(1).randbytes(60_000)  # nothing shrinks it
+    for name, content in {"uploads/a.wav": sound, "uploads/b.jpg": b"b" * 3000,
                           "models/m.pt": b"m" * 9000, "config/app.yaml": b"key: value\n"}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
@@ -108,6 +123,39 @@ def environ(tmp_path: Path) -> dict[str, str]:
 def site(environ: dict[str, str]) -> Site:
     """Two directories."""
     return Site(environ)
+
+
+@dataclass
+class Faulty:
+    """A store whose `open` does something else first. Everything else is the real one's."""
+
+    real: Any
+    before: Callable[[str], None] = lambda _key: None
+    through: Callable[[str, Chunks], Chunks] = lambda _key, chunks: chunks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Chunks]:
+        self.before(key)
+        with self.real.open(key) as chunks:
+            yield self.through(key, chunks)
+
+
+@pytest.fixture
+def faulty(site: Site) -> Callable[..., System]:
+    """`faulty("primary", before=…)`: the site's system, with one store that does as it is told."""
+
+    def make(name: str, **what: Any) -> System:
+        system = site.system()
+        if name == "primary":
+            system.__dict__["primary"] = Faulty(system.primary, **what)
+        else:
+            system.__dict__["offsites"] = (Faulty(system.offsites[0], **what),)
+        return system
+
+    return make
 
 
 @pytest.fixture
