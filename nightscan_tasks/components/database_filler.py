@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components.database_rights import Rights, rights
 from nightscan_tasks.components.postgres import Connection, connect, explained, where
-from nightscan_tasks.components.staged_database import lock, unlock
+from nightscan_tasks.components.staged_database import lock, maintenance, target_name, unlock
 from nightscan_tasks.errors import NightscanError, RestoreRefused, SourceRefused
 
 _PREFIX = "nightscan_restore_"
@@ -116,6 +116,24 @@ def filler(connection: Connection, dsn: SecretStr, run_id: str, *, unguarded: bo
                 remove(connection, dsn, name)
             with suppress(psycopg.Error):
                 unlock(connection, name)
+
+
+@contextmanager
+def reader(dsn: SecretStr) -> Iterator[SecretStr]:
+    """How somebody reaches the database of `dsn` who may read everything there, and do nothing else.
+
+    The same, where its own role is harmless. What is restored may have views where tables are expected,
+    and what a view calls runs with the rights of whoever reads it.
+    """
+    with maintenance(dsn) as connection, explained(where(dsn)), \
+            filler(connection, dsn, f"reading {secrets.token_hex(8)}") as hand:
+        if not hand.reads_all:
+            yield dsn
+            return
+        connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(hand.role)))
+        proved = hand.proved(target_name(dsn))
+        with hand.admitted():
+            yield proved.dsn
 
 
 def role_name(run_id: str) -> str:

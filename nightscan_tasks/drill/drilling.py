@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.components.database_filler import reader
 from nightscan_tasks.components.entry import unquoted
 from nightscan_tasks.drill.scratch import Scratch, scratch
 from nightscan_tasks.errors import NightscanError, NotFound
@@ -118,10 +119,11 @@ class _Work:
     def _reconcile(self, place: Scratch) -> None:
         """Rows of the restored database against the restored files, with no set to look into."""
         restored, live = place.system.settings, self.system.settings.root
-        found = reconcile(
-            Site(dsn=restored.dsn, root=restored.root, columns=parse_columns(restored.reconcile),
-                 aliases=(live,), exclude=restored.user_data_exclude, temp_dir=restored.temp_dir),
-            Saved(partial(plain, self.system)), now=self.system.clock())
+        with reader(restored.dsn) as dsn:
+            found = reconcile(
+                Site(dsn=dsn, root=restored.root, columns=parse_columns(restored.reconcile),
+                     aliases=(live,), exclude=restored.user_data_exclude, temp_dir=restored.temp_dir),
+                Saved(partial(plain, self.system)), now=self.system.clock())
         there = [name for name in found.first_lost
                  if os.path.lexists(os.fsencode(live) + b"/" + unquoted(name))]
         if there:

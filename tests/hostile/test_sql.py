@@ -87,7 +87,7 @@ def evil(site: Any, *, returns: str = "boolean", name: str = "evil()", value: st
 
 def left(site: Any) -> list[Any]:
     found: list[Any] = site.rows(
-        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'nightscan_restore_%' UNION ALL "
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname::text, 'nightscan_restore_') UNION ALL "
         "SELECT datname FROM pg_database WHERE datname LIKE 'nightscan_staged%'")
     return found
 
