@@ -32,11 +32,11 @@ def frozen_tiers(entries: Sequence[Entry], evidence: Evidence) -> dict[Tier, str
 
 
 def _wrong(entries: Sequence[Entry], evidence: Evidence, tier: Tier | None = None) -> str | None:
-    """What is wrong with the newest set, or with the newest complete one."""
+    """What is wrong with the newest set, here or in the primary store, or with the newest complete one."""
     published = [each for each in evidence.published if tier in {None, each.set_id.tier}]
-    seen = sorted({each.set_id: each for each in (*published, *entries)}.values(), key=_order, reverse=True)
-    if seen and seen[0].set_id not in evidence.trusted and (problem := _blemish(seen[0])):
-        return f"the newest set, {seen[0].set_id}, {problem}"
+    for newest_set in (max(each, key=_order) for each in (published, entries) if each):
+        if newest_set.set_id not in evidence.trusted and (problem := _blemish(newest_set)):
+            return f"the newest set, {newest_set.set_id}, {problem}"
     newest = _newest_complete(entries)
     if newest is None or newest.set_id in evidence.verified:
         return None

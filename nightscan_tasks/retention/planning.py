@@ -86,12 +86,13 @@ def _as_of(now: datetime, entries: Iterable[Entry], evidence: Evidence) -> Evide
 
     Of these, one that is trusted says nothing; another stops everything.
     """
-    told = [Sighting(entry.set_id.taken_at, str(entry.set_id)) for entry in (*entries, *evidence.published)
-            if entry.set_id not in evidence.trusted]
-    told += [evidence.latest] if evidence.latest else []
+    newest = max((entry.set_id for entry in (*entries, *evidence.published)
+                  if entry.set_id not in evidence.trusted), key=lambda set_id: set_id.taken_at, default=None)
+    latest = evidence.latest
+    if newest and (latest is None or latest.moment < newest.taken_at):
+        latest = Sighting(newest.taken_at, str(newest))
     published = tuple(entry for entry in evidence.published if entry.set_id.taken_at <= now + TOLERANCE)
-    return replace(evidence, published=published,
-                   latest=max(told, key=lambda sighting: sighting.moment, default=None))
+    return replace(evidence, published=published, latest=latest)
 
 
 @dataclass(frozen=True)
