@@ -28,6 +28,8 @@ def parse(data: bytes, *, source: str) -> Manifest:
     if version > FORMAT_VERSION:
         raise ManifestInvalid(f"{source} is of format {version}, this program reads up to {FORMAT_VERSION}: "
                               f"install a newer nightscan-tasks")
+    if version < 1:
+        raise ManifestInvalid(f"{source} cannot be read: there is no format {version}")
     manifest = wire.decode(Manifest, data, source=source)
     if problem := _nonsense(manifest):
         raise ManifestInvalid(f"{source} cannot be read: {problem}")

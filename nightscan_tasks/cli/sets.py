@@ -193,8 +193,7 @@ def _indexed(listed: Sequence[Listed]) -> tuple[Listed, ...]:
     for each in listed:
         if each.manifest and each.manifest.complete:
             counts[each.set_id.tier] = counts.get(each.set_id.tier, 0) + 1
-            numbered.append(Listed(each.set_id, each.manifest, each.stores, each.broken, each.verified,
-                                   counts[each.set_id.tier]))
+            numbered.append(replace(each, index=counts[each.set_id.tier]))
         else:
             numbered.append(each)
     return tuple(numbered)
