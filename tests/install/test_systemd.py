@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -142,3 +143,68 @@ def test_heavy_work_gives_way() -> None:
     heavy = parse((UNITS / "nightscan-worker@heavy.service.d/10-heavy.conf").read_text())
     assert int(heavy["Service.Nice"][0]) > 0
     assert heavy["Service.IOSchedulingClass"] == ["best-effort"]
+
+
+def separate_users() -> dict[str, dict[str, list[str]]]:
+    """What the drop-ins say that give each service a user of its own."""
+    return {str(path.relative_to(UNITS / "separate-users")): parse(path.read_text())
+            for path in (UNITS / "separate-users").rglob("*.service.d/*.conf")}
+
+
+def lines_of(name: str) -> list[list[str]]:
+    """The words of each line that says something."""
+    text = (UNITS / "separate-users" / name).read_text()
+    return [shlex.split(line) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_each_worker_can_have_a_user_of_its_own() -> None:
+    said = separate_users()
+    worker = said["nightscan-worker@.service.d/20-user.conf"]
+    assert (worker["Service.User"], worker["Service.Group"]) == (["nightscan-%i"], ["backup"])
+    users = {words[1] for words in lines_of("nightscan.sysusers.conf")}
+    assert users == {f"nightscan-{name}" for name in (*QUEUES, "beat", "flower")}
+    for service in ("beat", "flower"):
+        assert said[f"nightscan-{service}.service.d/20-user.conf"]["Service.User"] == [f"nightscan-{service}"]
+
+
+def test_no_key_is_anothers() -> None:
+    lines = lines_of("nightscan.tmpfiles.conf")
+    keys = {path: (mode, user, group) for _, path, mode, user, group in lines if path.endswith(".key")}
+    assert keys == {f"/etc/nightscan/messages/{name}.key": ("0640", "root", f"nightscan-{name}")
+                    for name in (*QUEUES, "beat", "flower")}
+    assert {mode for _, path, mode, *_ in lines if path.endswith(".env") and "-" in path} == {"0600"}
+    assert not any(int(mode, 8) & 0o022 for _, _, mode, *_ in lines)
+
+
+def test_workers_do_not_listen_to_each_other(units: dict[str, dict[str, list[str]]]) -> None:
+    (command,) = units["nightscan-worker@.service"]["Service.ExecStart"]
+    assert {"--without-gossip", "--without-mingle"} <= set(shlex.split(command))
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
+def test_systemd_reads_the_units_with_users_of_their_own_without_a_complaint(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    shutil.copytree(UNITS, folder)
+    for dropin in (folder / "separate-users").iterdir():
+        if dropin.is_dir():
+            shutil.copytree(dropin, folder / dropin.name, dirs_exist_ok=True)
+    for path in [*folder.glob("*.service"), *folder.glob("*.d/*.conf")]:
+        path.write_text(path.read_text().replace(CELERY, sys.executable))
+    names = [f"nightscan-worker@{queue}.service" for queue in QUEUES]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *names, "nightscan-beat.service", "nightscan-flower.service"],  # noqa: S607 - the machine's own
+        cwd=folder, env={"SYSTEMD_UNIT_PATH": f"{folder}:"}, check=False, capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if str(folder) in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-sysusers"), reason="no systemd-sysusers here")
+def test_systemd_makes_the_users(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}",  # noqa: S607 - the machine's own
+                           str(UNITS / "separate-users/nightscan.sysusers.conf")], check=False,
+                          capture_output=True, text=True)
+    if os.geteuid() == 0:
+        made = {line.partition(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+        assert {f"nightscan-{name}" for name in (*QUEUES, "beat", "flower")} <= made
+    assert "conf:" not in done.stderr  # as it names a line that it does not understand
