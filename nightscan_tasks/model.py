@@ -196,6 +196,8 @@ class PartRecord:
     """Which snapshot of the database the part goes with: its own, or the one its files followed."""
     problem: str | None = None
     """What could not be read although the rest was saved; such a part never counts as whole."""
+    signature: str = ""
+    """Of all the rest, and of the run that it belongs to, by the host that saved it."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,10 @@ class Signatures:
             signature = catalog.signature(set_id, data, name=name)
         except ManifestInvalid:  # far too large to be one
             return Standing(Seal.BAD)
+        return self.judge(data, signature)
+
+    def judge(self, data: bytes, signature: bytes | None) -> Standing:
+        """What a signature of these bytes is worth."""
         if signature is None:
             return Standing(Seal.MISSING)
         return self._judged(inspect_signature(data, signature, self._home)) if self.wanted else (

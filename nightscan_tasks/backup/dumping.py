@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from nightscan_tasks.backup.fencing import put_fenced
 from nightscan_tasks.backup.opening import lease_of
+from nightscan_tasks.backup.sealing import sealed
 from nightscan_tasks.components.base import Component, Dump, PlainStream, Shared
 from nightscan_tasks.errors import Busy, DumpIncomplete, LeaseLost, NightscanError
 from nightscan_tasks.ledger import Run, Snapshot
@@ -78,7 +79,7 @@ def dump(system: System, run_id: str, part: str, *,
         if record := whole(system, run, part):  # saved by another between our look and our lease
             return record
         progress.check = check
-        record = _save(system, run, part, snapshot, progress)
+        record = sealed(system, run_id, _save(system, run, part, snapshot, progress))
         check()
         system.ledger.save(run_id, record)
     if record.problem:

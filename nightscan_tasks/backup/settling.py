@@ -10,6 +10,7 @@ from nightscan_tasks.backup.dumping import unchanged, whole
 from nightscan_tasks.backup.fencing import find_published, withdraw
 from nightscan_tasks.backup.guide import write_guide
 from nightscan_tasks.backup.opening import LEASE, lease_of
+from nightscan_tasks.backup.sealing import unsealed
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
@@ -73,7 +74,7 @@ def _publish(system: System, state: RunState) -> Outcome:
     if not records:
         return _outcome(system, state, Ending.FAILED, failures=failures)
     manifest = _manifest(system, state, records, failures)
-    signer, unsigned = _signing(system)
+    signer, unsigned = _signing(system, run.run_id, records)
     _write_guide(system.primary, manifest, signer)
     system.catalog().publish(manifest, sign=signer.sign if signer else None)
     stores, notes = _write_offsite(system, state, manifest, records, signer)
@@ -155,7 +156,8 @@ def _joined(one: Report, other: Report) -> Report:
                   facts={**one.facts, **other.facts})
 
 
-def _signing(system: System) -> tuple[Signer | None, tuple[str, ...]]:
+def _signing(system: System, run_id: str,
+             records: list[PartRecord]) -> tuple[Signer | None, tuple[str, ...]]:
     """What signs this set, or why it is not signed: a set that nobody signed is better than none."""
     if system.signer is None:
         return None, ()
@@ -163,7 +165,8 @@ def _signing(system: System) -> tuple[Signer | None, tuple[str, ...]]:
         system.signer.sign(b"")
     except SigningFailed as exc:
         return None, (f"the set is not signed: {exc}",)
-    return system.signer, ()
+    doubts = tuple(f"the set is not signed: {why}" for why in unsealed(system, run_id, records))
+    return (None if doubts else system.signer), doubts
 
 
 def _write_guide(store: Store, manifest: Manifest, signer: Signer | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from nightscan_tasks import backup, wire
 from nightscan_tasks import drill as drills
-from nightscan_tasks import wire
 from nightscan_tasks.audit import Action
-from nightscan_tasks.backup import settle
+from nightscan_tasks.backup.sealing import unsealed
 from nightscan_tasks.catalog import Catalog, signature_name
 from nightscan_tasks.errors import DigestMismatch, ManifestInvalid, SettingsError, Untrusted
 from nightscan_tasks.ledger import Ending
-from nightscan_tasks.model import GUIDE_NAME, MANIFEST_NAME, SetId
+from nightscan_tasks.model import FOREVER, GUIDE_NAME, MANIFEST_NAME, Plan, SetId, Tier
 from nightscan_tasks.replication import copy_set
 from nightscan_tasks.restore import Choice, Request, Targets, choose, restore
 from nightscan_tasks.restore.reading import plain
@@ -348,8 +349,45 @@ def test_settling_again_signs_nothing_that_others_wrote(host: Any) -> None:
     set_id = host.save()
     edit_manifest(host, set_id)
     system = host.system
-    settle(system, system.catalog().get(set_id).run_id)
+    backup.settle(system, system.catalog().get(set_id).run_id)
     assert system.signatures.standing(system.catalog(), set_id).seal is Seal.MISSING
+
+
+def made_up(record: dict[str, Any]) -> None:
+    record["report"]["notes"] = ["evil"]
+
+
+def not_signed(record: dict[str, Any]) -> None:
+    record["signature"] = ""
+
+
+@pytest.mark.parametrize("forge", [made_up, not_signed, None])
+def test_the_key_signs_nothing_that_others_wrote_into_the_ledger(
+        host: Any, forge: Callable[[Any], None] | None) -> None:
+    system = host.with_settings(NIGHTSCAN_OFFSITE="")
+    run = backup.open_run(system, backup.Request(Plan(Tier.DAILY, WANTED, FOREVER))).run
+    backup.start(system, run)
+    backup.dump(system, run.run_id, "system_config")
+    path = host.folder / "backups/runs" / run.run_id / "part.system_config.json"
+    record = json.loads(path.read_text())
+    if forge is not None:
+        forge(record)
+        path.write_text(json.dumps(record))
+    outcome = backup.settle(system, run.run_id)
+    assert outcome
+    doubts = [note for note in outcome.notes if "the record of system_config in the ledger is" in note]
+    assert bool(doubts) is (forge is not None)
+    assert outcome.ending is (Ending.DEGRADED if doubts else Ending.GOOD)
+    seal = system.signatures.standing(system.catalog(), run.set_id).seal
+    assert seal is (Seal.MISSING if doubts else Seal.GOOD)
+
+
+def test_a_record_that_was_signed_for_one_run_counts_in_no_other(host: Any) -> None:
+    set_id = host.save()
+    run_id = f"daily-{str(set_id).partition('/')[2]}"
+    record = host.system.ledger.part(run_id, "system_config")
+    assert list(unsealed(host.system, run_id, [record])) == []
+    assert "BAD signature" in next(iter(unsealed(host.system, f"{run_id[:-3]}59Z", [record])))
 
 
 def test_a_listing_asks_gpg_for_nothing_and_reads_each_manifest_once(
