@@ -3,7 +3,8 @@
 Each artifact has to be read again within so many days of the last time that it was read whole. Tonight's
 budget is the smallest even amount that, night after night from now on, reads every one in time: for each
 deadline the bytes that are due by then, shared among the nights that are left until then, and of these
-shares the largest. So what is due is read tonight, what was missed is caught up, and nothing piles up.
+shares the largest. So what is due is read tonight, what was missed is caught up, and nothing piles up. An
+artifact that is larger than the budget waits for the night in which it is due, which has room for it.
 """
 
 from __future__ import annotations
@@ -86,16 +87,15 @@ class ScrubPlan:
 def plan_scrub(copies: Iterable[Copy], allowance: Allowance, *, now: datetime) -> ScrubPlan:
     """Tonight's reading of one store: what is doubtful, and then the oldest-read first.
 
-    With a run each night, no artifact stays unread for longer than the days. It may take one artifact
-    more than the budget, since none can be read in part; and one that is larger than all that a night may
-    read is read all the same, alone, when its turn has come.
+    With a run each night, no artifact stays unread for longer than the days. One that is larger than all
+    that a night may read is read all the same, alone, when it is due.
     """
     ordered = sorted(copies, key=lambda copy: (_read_at(copy, allowance, now), copy.key))
     doubtful = [Turn(copy, copy.doubt) for copy in ordered if copy.doubt]
     regular = [copy for copy in ordered if not copy.doubt]
     needs_bytes = _needed(regular, allowance, now=now)
-    chosen = _within(regular, _budget(regular, allowance, now), _limit(allowance),
-                     alone=not allowance.done_bytes)
+    chosen = _asked(regular, allowance.asked_bytes) if allowance.asked_bytes is not None else (
+        _share(regular, allowance, now))
     turns = (*doubtful, *(Turn(copy, _reason(copy, allowance, now)) for copy in chosen))
     late = tuple(copy for copy in regular if is_late(copy, days=allowance.days, now=now))
     return ScrubPlan(turns, sum(copy.stored_bytes for copy in ordered), needs_bytes,
@@ -113,43 +113,65 @@ def _needed(copies: Sequence[Copy], allowance: Allowance, *, now: datetime, spar
 
     With `spare`, in time even if a tenth of the nights is missed.
     """
-    days = timedelta(days=allowance.days - (allowance.days // _SPARE if spare else 0))
     due_bytes, most = allowance.done_bytes, 0
     for copy in copies:
         due_bytes += max(copy.stored_bytes, 1)
-        nights = max((_read_at(copy, allowance, now) + days - now) // _NIGHT + 1, 1)
-        most = max(most, -(-due_bytes // nights))
+        most = max(most, -(-due_bytes // _nights(copy, allowance, now=now, spare=spare)))
     return most
+
+
+def _nights(copy: Copy, allowance: Allowance, *, now: datetime, spare: bool) -> int:
+    """In how many nights, tonight included, a copy can be read in time: at least tonight."""
+    days = timedelta(days=allowance.days - (allowance.days // _SPARE if spare else 0))
+    return max((_read_at(copy, allowance, now) + days - now) // _NIGHT + 1, 1)
+
+
+def _share(copies: Sequence[Copy], allowance: Allowance, now: datetime) -> Iterator[Copy]:
+    """What is due, and then whatever fits into tonight's budget; nothing beyond what a night may read."""
+    pool, budget = _pool(copies, allowance, now)
+    budget -= allowance.done_bytes
+    if allowance.most_bytes:
+        budget = min(budget, allowance.most_bytes - allowance.done_bytes)
+    taken = 0
+    for copy in pool:
+        if taken + copy.stored_bytes <= budget:
+            yield copy
+            taken += max(copy.stored_bytes, 1)
+        elif _nights(copy, allowance, now=now, spare=True) == 1:  # due, and more than a night may read
+            if not taken and not allowance.done_bytes:
+                yield copy
+            return  # and none after it, though it may fit: a large one would never have its turn
+
+
+def _pool(copies: Sequence[Copy], allowance: Allowance, now: datetime) -> tuple[Sequence[Copy], int]:
+    """The copies that have room tonight, and what of them is to be read.
+
+    One that is larger than the budget waits, until it is due or the budget has grown; and its share of the
+    budget is not spent on others, which would then be read every night.
+    """
+    while True:
+        budget = _needed(copies, allowance, now=now, spare=True)
+        fitting = [copy for copy in copies if copy.stored_bytes <= budget]
+        if len(fitting) == len(copies):
+            return copies, budget
+        copies = fitting
+
+
+def _asked(copies: Sequence[Copy], asked_bytes: int) -> Iterator[Copy]:
+    """Whatever fits into the bytes that were asked for, or where the first does not, that one alone."""
+    taken = 0
+    for copy in copies:
+        if taken + copy.stored_bytes <= asked_bytes:
+            yield copy
+            taken += max(copy.stored_bytes, 1)
+        elif not taken and copy is copies[0]:
+            yield copy
+            return
 
 
 def _read_at(copy: Copy, allowance: Allowance, now: datetime) -> datetime:
     """When it was last read; what a wrong clock put into the future counts as due."""
     return copy.read_at if copy.read_at <= now + _SKEW else now - timedelta(days=allowance.days)
-
-
-def _budget(copies: Sequence[Copy], allowance: Allowance, now: datetime) -> int:
-    """How many bytes to read at least from now on."""
-    if allowance.asked_bytes is not None:
-        return allowance.asked_bytes
-    return _needed(copies, allowance, now=now, spare=True) - allowance.done_bytes
-
-
-def _limit(allowance: Allowance) -> int | None:
-    """How many bytes to read at most from now on; None is no limit."""
-    if allowance.asked_bytes is not None:
-        return allowance.asked_bytes
-    return max(allowance.most_bytes - allowance.done_bytes, 0) if allowance.most_bytes else None
-
-
-def _within(copies: Sequence[Copy], budget: int, limit: int | None, *, alone: bool) -> Iterator[Copy]:
-    """The first copies that make up the budget; none beyond the limit, but for one that is read `alone`."""
-    taken = 0
-    for copy in copies:
-        too_much = limit is not None and taken + copy.stored_bytes > limit
-        if taken >= budget or (too_much and (taken or not alone)):
-            return  # and none after it, though it may fit: a large one would never have its turn
-        yield copy
-        taken += max(copy.stored_bytes, 1)
 
 
 def _reason(copy: Copy, allowance: Allowance, now: datetime) -> str:

@@ -127,7 +127,7 @@ def site(environ: dict[str, str]) -> Site:
 
 @dataclass
 class Faulty:
-    """A store whose `open` does something else first. Everything else is the real one's."""
+    """A store that does something else before it opens or looks. Everything else is the real one's."""
 
     real: Any
     before: Callable[[str], None] = lambda _key: None
@@ -135,6 +135,10 @@ class Faulty:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+    def stat(self, key: str) -> Any:
+        self.before(key)
+        return self.real.stat(key)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Chunks]:

@@ -15,8 +15,8 @@ from nightscan_tasks.ledger.reads import Kind, Scrubbed
 from nightscan_tasks.model import MANIFEST_NAME, SetId
 from nightscan_tasks.scrub import Wish
 from nightscan_tasks.signatures import Seal
-from nightscan_tasks.world.keyring import SIGNER
 from nightscan_tasks.workflows import RETENTION
+from nightscan_tasks.world.keyring import SIGNER
 
 NIGHTLY = Wish(keep=RETENTION)
 
