@@ -15,8 +15,9 @@ from nightscan_tasks.stores.retrying import Retrying
 
 _AS_OF = "as_of="
 _AUDIT = "audit"
-_FOLDERS = (*(tier.value for tier in Tier), _AUDIT, "leases", "runs", "open", "restores", "open-restores",
-            "drills", "holds", "trusted", "removing", "reads", "scrubs", "rotation", "probe")
+FOLDERS = (*(tier.value for tier in Tier), _AUDIT, "leases", "runs", "open", "restores", "open-restores",
+           "drills", "holds", "trusted", "reads", "scrubs", "rotation", "probe")
+"""Everything that is ever made at a store's root; `docs/privileges/s3` names the same."""
 
 
 def build_store(name: str, url: str, settings: Settings) -> Store:
@@ -65,7 +66,7 @@ def _s3(name: str, parts: SplitResult, settings: Settings) -> Store:
     store = S3Store(name, parts.netloc, unquote(parts.path), endpoint=settings.s3_endpoint,
                     storage_class=settings.s3_storage_class,
                     transfer=Transfer(cutter=Cutter(temp_dir=settings.temp_dir)),
-                    keeping=Keeping(settings.s3_lock_mode, _days(settings), folders=_FOLDERS))
+                    keeping=Keeping(settings.s3_lock_mode, _days(settings), folders=FOLDERS))
     return Retrying(store if moment is None else store.as_of(moment))
 
 

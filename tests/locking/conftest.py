@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.history import get_global_history_recorder
 
 from nightscan_tasks.settings import load
 from nightscan_tasks.stores.parts import Cutter
@@ -23,7 +23,6 @@ from nightscan_tasks.world.world import World
 
 PART_BYTES = 5 << 20
 _WAIT_SECONDS = 30
-_REQUEST = re.compile(r"Making request for OperationModel\(name=(\w+)\)")
 
 
 @dataclass(frozen=True)
@@ -121,17 +120,50 @@ def plain(_plain: Kept, monkeypatch: pytest.MonkeyPatch) -> Kept:
     return _fresh(_plain, monkeypatch)
 
 
-@pytest.fixture
-def asked(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Which operations the server was asked for since this was last called, as botocore names them."""
-    caplog.set_level("DEBUG", "botocore.endpoint")
+@dataclass(frozen=True)
+class Asked:
+    """One operation of S3 that was asked for, and with what."""
 
-    def since() -> list[str]:
-        found = [match[1] for record in caplog.records if (match := _REQUEST.search(record.getMessage()))]
-        caplog.clear()
+    operation: str
+    params: dict[str, Any]
+
+
+@dataclass
+class Recorder:
+    """Writes down what botocore is asked for in this process, by whichever client."""
+
+    calls: list[Asked] = field(default_factory=list)
+
+    def emit(self, event_type: str, payload: Any, _source: str) -> None:
+        if event_type == "API_CALL" and payload["service"] == "s3":
+            self.calls.append(Asked(payload["operation"], payload["params"]))
+
+    def since(self) -> list[Asked]:
+        """What was asked for since this was last called."""
+        found, self.calls = self.calls, []
         return found
 
-    return since
+
+@pytest.fixture(scope="session")
+def _recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    history = get_global_history_recorder()
+    history.add_handler(recorder)
+    history.enable()
+    yield recorder
+    history.disable()
+
+
+@pytest.fixture
+def recorder(_recorder: Recorder) -> Recorder:
+    _recorder.since()
+    return _recorder
+
+
+@pytest.fixture
+def asked(recorder: Recorder) -> Callable[[], list[str]]:
+    """Which operations the server was asked for since this was last called."""
+    return lambda: [each.operation for each in recorder.since()]
 
 
 def wait_until(done: Callable[[], object]) -> None:
@@ -141,7 +173,7 @@ def wait_until(done: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def waiting() -> Callable[[Callable[[], object]], None]:
     """Wait for a condition."""
     return wait_until

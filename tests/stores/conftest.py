@@ -85,6 +85,21 @@ def s3_place(shared_bucket: tuple[str, str, Any], s3_credentials: None) -> S3Pla
     return S3Place(endpoint, bucket, f"night scan/{secrets.token_hex(4)}", client)
 
 
+@pytest.fixture(scope="session")
+def versioned_bucket(shared_bucket: tuple[str, str, Any]) -> tuple[str, str, Any]:
+    """The same with object lock, and so with versions."""
+    endpoint, bucket, client = shared_bucket
+    client.create_bucket(Bucket=f"{bucket}-kept", ObjectLockEnabledForBucket=True)
+    return endpoint, f"{bucket}-kept", client
+
+
+@pytest.fixture
+def versioned_place(versioned_bucket: tuple[str, str, Any], s3_credentials: None) -> S3Place:
+    """An empty prefix in a bucket that keeps versions."""
+    endpoint, bucket, client = versioned_bucket
+    return S3Place(endpoint, bucket, f"night scan/{secrets.token_hex(4)}", client)
+
+
 @dataclass(frozen=True)
 class Place:
     """A place for a store: `store()` gives one more store on the same objects."""
@@ -99,11 +114,11 @@ class Place:
         return self.make()
 
 
-@pytest.fixture(params=["directory", "s3"])
+@pytest.fixture(params=["directory", "s3", "s3 versioned"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Every kind of store in turn."""
-    if request.param == "s3":
-        here: S3Place = request.getfixturevalue("s3_place")
+    """Every kind of store in turn; of buckets one as most are, and one with versions and object lock."""
+    if request.param != "directory":
+        here: S3Place = request.getfixturevalue("s3_place" if request.param == "s3" else "versioned_place")
         return Place("s3", here.store, {"endpoint": here.endpoint, "bucket": here.bucket,
                                         "prefix": here.prefix}, here.uploads)
     root = tmp_path / "primary store"

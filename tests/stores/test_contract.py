@@ -30,6 +30,9 @@ BAD_KEYS = ("", "/", "/etc/passwd", "a//b", "a/", "../up", "a/../b", "a/./b",
             ".nightscan-part-0", "a/.nightscan-part-1/b", "latest_database.sql.gz", "\udcff",
             "x" * 256, "/".join(["y" * 200] * 5))
 
+# What versions change nothing of, and costs seconds: once for a bucket is enough.
+no_matter_of_versions = pytest.mark.parametrize("place", ["directory", "s3"], indirect=True)
+
 valid_keys = st.lists(
     st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\"),
             min_size=1, max_size=12).filter(keys.is_segment), min_size=1, max_size=3,
@@ -76,6 +79,7 @@ def test_buffers_come_in_any_kind_and_are_valid_only_until_the_next(store: Store
     assert read(store, "x") == b"".join(bytes([number]) * 70_000 for number in range(5))
 
 
+@no_matter_of_versions
 def test_buffers_that_are_read_are_at_most_a_mebibyte(store: Store) -> None:
     store.put("x", pieces(some_bytes(3_000_000), 1_000_000))
     with store.open("x") as chunks:
@@ -84,6 +88,7 @@ def test_buffers_that_are_read_are_at_most_a_mebibyte(store: Store) -> None:
     assert 0 < min(sizes) <= max(sizes) <= 1 << 20
 
 
+@no_matter_of_versions
 @pytest.mark.parametrize("key", NAMES)
 def test_a_name_may_be_nearly_anything(store: Store, key: str) -> None:
     store.put(key, [b"content"])
@@ -94,6 +99,7 @@ def test_a_name_may_be_nearly_anything(store: Store, key: str) -> None:
     assert store.stat(key) is None
 
 
+@no_matter_of_versions
 @settings(max_examples=25, deadline=None, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=valid_keys)
@@ -107,6 +113,7 @@ def test_every_valid_key_works_in_every_store(store: Store, key: str) -> None:
     assert [*store.list()] == []
 
 
+@no_matter_of_versions
 @pytest.mark.parametrize("key", BAD_KEYS)
 def test_a_bad_key_is_refused_before_anything_happens(store: Store, key: str) -> None:
     for act in (lambda: store.put(key, [b"x"]), lambda: store.stat(key), lambda: store.delete(key),
@@ -148,6 +155,7 @@ def test_a_listing_is_sorted_by_key_and_starts_with_the_prefix(store: Store) -> 
     assert [*store.list()] == [store.stat(key) for key in expected]
 
 
+@no_matter_of_versions
 @pytest.mark.parametrize("length", [10, PART_BYTES + 9])
 def test_an_object_is_replaced_in_one_step(place: Any, length: int) -> None:
     """Readers that never stop see one content or the other, whole."""
@@ -202,6 +210,7 @@ def test_an_error_of_the_source_passes_through_and_leaves_nothing(
     assert len(place.leftovers()) == (len(kept) if place.kind == "directory" else 0)
 
 
+@no_matter_of_versions
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_nobody_sees_what_is_half_written(store: Store, before: bytes | None) -> None:
     if before is not None:
@@ -218,6 +227,7 @@ def test_nobody_sees_what_is_half_written(store: Store, before: bytes | None) ->
     assert read(store, "x") == some_bytes(2 * PART_BYTES + 3)
 
 
+@no_matter_of_versions
 @pytest.mark.parametrize("length", [20, PART_BYTES + 9])
 def test_of_writers_at_once_one_is_last_and_whole(place: Any, length: int) -> None:
     contents = [bytes([number]) * length for number in range(4)]
@@ -306,6 +316,7 @@ def test_links_hurt_no_store_that_has_none(store: Store) -> None:
 MOST_GROWN_KIB = {"directory": 16 << 10, "s3": 100 << 10}
 
 
+@no_matter_of_versions
 def test_memory_does_not_grow_with_the_stream(place: Any, child: Callable[..., Any]) -> None:
     """300 MB, cut as in real life; two parts of 16 MiB, and what boto3 itself needs, may be held."""
     writer = child(place.spec, """
