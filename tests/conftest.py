@@ -28,7 +28,9 @@ from nightscan_tasks.world.world import World
 
 # Nothing is written into the checkout, and a busy machine is no failure.
 hypothesis.settings.register_profile("here", database=None, deadline=None)
-hypothesis.settings.load_profile("here")
+hypothesis.settings.register_profile("fuzz", database=None, deadline=None, max_examples=3000,
+                                     print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "here"))
 
 _FOREIGN = ("NIGHTSCAN_", "REDIS_", "AWS_", "PG", "SENTRY_", "SLACK_", "BACKUP_", "CELERY_",
             "FLOWER_", "C_FORCE_ROOT", "GNUPGHOME", "GPG_")

@@ -19,12 +19,13 @@ from nightscan_tasks.components.tar_reader import Pieces, Stream, members
 from nightscan_tasks.components.tree import Elsewhere
 from nightscan_tasks.components.treeprint import Fingerprint, combine
 from nightscan_tasks.components.writer import Writer
-from nightscan_tasks.errors import DigestMismatch
+from nightscan_tasks.errors import DigestMismatch, ManifestInvalid
 from nightscan_tasks.model import Chunks, Json
 from nightscan_tasks.streams import Abandoned, ReadAhead
 
 _AHEAD = 4  # chunks that are decrypted before they are written
 _NAMED = 20
+_LONGEST_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ def lines(chunks: Chunks) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = (rest + bytes(chunk)).split(b"\n")
         yield from whole
+        if len(rest) > _LONGEST_LINE_BYTES:
+            raise ManifestInvalid(f"not a line of an index: it is longer than {_LONGEST_LINE_BYTES} bytes")
     if rest:
         yield rest
 

@@ -27,7 +27,8 @@ _CREATED = re.compile(rf"CREATE ROLE {_NAME}")
 _ALTERED = re.compile(rf"(?:ALTER|COMMENT ON) ROLE {_NAME}")
 _GRANTED = re.compile(rf"GRANT {_NAME} TO {_NAME}")
 _LITERAL = r"'(?:[^'\\]|'')*'"
-_ATTRIBUTES = re.compile(rf"ALTER ROLE {_NAME} WITH ((?:[A-Z]+ ?|-?\d+ ?|{_LITERAL} ?)+);")
+_WORD = rf"(?:[A-Z]+|-?\d+|{_LITERAL})"
+_ATTRIBUTES = re.compile(rf"ALTER ROLE {_NAME} WITH ({_WORD}(?: {_WORD})*);")
 _ATTRIBUTE = re.compile(rf"CONNECTION LIMIT -?\d+|PASSWORD {_LITERAL}|VALID UNTIL {_LITERAL}|[A-Z]+")
 _HARMLESS = {"LOGIN", "NOLOGIN", "INHERIT", "NOINHERIT", "CREATEDB", "NOCREATEDB", "CONNECTION", "PASSWORD",
              "VALID"}

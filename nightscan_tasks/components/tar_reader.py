@@ -30,6 +30,8 @@ _SPARSE = b"GNU.sparse."
 _KNOWN = {b"path", b"linkpath", b"uname", b"gname", b"hdrcharset", b"mtime", b"size", b"uid", b"gid",
           b"GNU.sparse.major", b"GNU.sparse.minor", b"GNU.sparse.name", b"GNU.sparse.realsize"}
 _LARGEST_PAX_BYTES = 16 << 20
+_LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+         tarfile.SOLARIS_XHDTYPE)
 
 Pieces = Callable[[int], Iterator[Buffer]]
 """Gives the next so many bytes of a member's content, piece by piece."""
@@ -220,7 +222,7 @@ def _extents(stream: Stream, size: int) -> tuple[tuple[Extent, ...], int]:
     count, _, _ = blocks[0].partition(b"\n")
     lines = blocks[0].count(b"\n")
     try:
-        while lines < 1 + 2 * int(count) and len(blocks) * BLOCK_BYTES < size:
+        while lines < 1 + 2 * int(count) and len(blocks) * BLOCK_BYTES < min(size, _LARGEST_PAX_BYTES):
             blocks.append(stream.take(BLOCK_BYTES))
             lines += blocks[-1].count(b"\n")
         numbers = [int(line) for line in b"".join(blocks).split(b"\n")[1:1 + 2 * int(count)]]
@@ -248,16 +250,26 @@ class _File:
         return bytes(taken)
 
 
+class _Bounded(tarfile.TarInfo):
+    """A header whose own content, a long name for example, is no larger than any that there is."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _LONG and self.size > _LARGEST_PAX_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # not in its stub
+        return found
+
+
 def _by_tarfile(chunks: Chunks) -> Iterator[tuple[Restored, Pieces]]:
     try:
         with tarfile.open(  # type: ignore[call-overload]  # a stream need only be readable
                 fileobj=_File(chunks), mode="r|", bufsize=_READ_BYTES, encoding="utf-8",
-                errors="surrogateescape") as archive:
+                errors="surrogateescape", tarinfo=_Bounded) as archive:
             for member in _tarfile_members(archive):
                 # The extents follow each other in the archive; tarfile's own reader would read the holes.
                 archive.fileobj.seek(member.offset_data)
                 yield restored(member), _from_tarfile(archive.fileobj)
-    except (tarfile.TarError, struct.error) as exc:
+    except (tarfile.TarError, struct.error, ValueError, OverflowError, RecursionError) as exc:
         raise DigestMismatch(f"the archive is damaged: {exc}") from exc
 
 
@@ -280,6 +292,6 @@ def _tarfile_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         archive.members.clear()  # type: ignore[attr-defined]  # or it remembers every file
         archive.fileobj.seek(archive.offset)
         try:
-            member = tarfile.TarInfo.fromtarfile(archive)
+            member = _Bounded.fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # not in its stub
             return

@@ -79,7 +79,8 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
     name = f"{catalog.store.name} {key}"
     codec = replace(system.codec, recipient=manifest.encrypted_for or "")
     with _stored(catalog.store, key, artifact) as stored, codec.decode(stored) as decoded:
-        checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,")
+        checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,",
+                           most_bytes=artifact.plain_bytes)
         yield _named(checked, name)
 
 
@@ -98,7 +99,8 @@ def _stored(store: Store, key: str, artifact: Artifact) -> Iterator[Chunks]:
         return
     read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes)
     with store.open(key) as chunks:
-        yield _exactly(chunks, Tally(), artifact.stored_sha256, f"{store.name} {key}")
+        yield _exactly(chunks, Tally(), artifact.stored_sha256, f"{store.name} {key}",
+                       most_bytes=artifact.stored_bytes)
 
 
 def sound_copies(stores: Iterable[Store], catalog: Catalog, manifest: Manifest, component: str) -> list[str]:
@@ -131,7 +133,14 @@ def _named(chunks: Chunks, name: str) -> Chunks:
         raise type(exc)(f"{name}: {exc}") from exc
 
 
-def _exactly(chunks: Chunks, tally: Tally, sha256: str, name: str) -> Chunks:
-    yield from tally.through(chunks)
+def _exactly(chunks: Chunks, tally: Tally, sha256: str, name: str, *, most_bytes: int) -> Chunks:
+    """The same bytes, hashed; more of them than were saved are not let through to fill a disk."""
+    read_bytes = 0
+    for chunk in tally.through(chunks):
+        read_bytes += len(chunk)
+        if read_bytes > most_bytes:
+            raise DigestMismatch(f"{name} is damaged: it holds more than the {most_bytes} bytes that were "
+                                 f"saved")
+        yield chunk
     if tally.sha256 != sha256:
         raise DigestMismatch(f"{name} is damaged: sha256 expected {sha256[:12]}…, read {tally.sha256[:12]}…")
