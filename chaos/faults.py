@@ -171,6 +171,15 @@ def disk_full(site: Site, _chance: float) -> Mend:
     return lambda: filler.unlink(missing_ok=True)
 
 
+def cut_host(site: Site, _chance: float) -> Mend:
+    """A host is cut off from broker and S3: no packet goes or comes, and nobody is told."""
+    remote = site.remote
+    if remote is None:
+        raise RuntimeError("there is no other host")
+    remote.cut()
+    return remote.mend
+
+
 def clock_forward(site: Site, _chance: float) -> Mend:
     """The clock jumps a day forward, and back."""
     return _clock(site, "+1d")
@@ -202,6 +211,7 @@ FAULTS: dict[str, Fault] = {
     "S3 silent": Fault(s3_silent, _COPIES_LATER),
     "S3 500": Fault(s3_500, _COPIES_LATER),
     "S3 403": Fault(s3_403, _COPIES_LATER),
+    "a host cut off": Fault(cut_host, _COPIES_LATER, lambda site: site.remote is not None),
     "disk full": Fault(disk_full, _PARTS_LOST, lambda site: site.disk is not None),
     "clock a day forward": Fault(clock_forward, _PARTS_LOST, lambda site: site.clock is not None),
     "clock a day back": Fault(clock_back, _PARTS_LOST, lambda site: site.clock is not None),

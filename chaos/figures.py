@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from chaos.returning import PROMISED_SECONDS
+
 
 @dataclass
 class Figures:
@@ -17,6 +19,7 @@ class Figures:
     endings: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
     restored: int = 0
+    back_seconds: float | None = None
     unanswered: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -28,7 +31,9 @@ class Figures:
     @property
     def problems(self) -> list[str]:
         """Everything that must not be."""
-        return [*self.unanswered, *self.wrong, *self.unexpected, *self.lost, *self.left]
+        late = [f"workers were back only after {self.back_seconds:.0f} s"] if (
+            self.back_seconds or 0) > PROMISED_SECONDS else []
+        return [*self.unanswered, *self.wrong, *self.unexpected, *self.lost, *self.left, *late]
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -38,6 +43,8 @@ class Figures:
         yield from (f"  left out: {each}" for each in self.skipped)
         yield f"workers and beats started again: {self.restarts}"
         yield "runs: " + ", ".join(f"{count} {ending}" for ending, count in sorted(self.endings.items()))
+        if self.back_seconds is not None:
+            yield f"seconds until all workers were back after the broker was: {self.back_seconds:.1f}"
         yield f"sets restored into scratch and compared: {self.restored}"
         for name, found in (("runs that never ended", self.unanswered), ("wrong reports", self.wrong),
                             ("endings that no fault explains", self.unexpected), ("lost sets", self.lost),

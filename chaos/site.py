@@ -19,6 +19,7 @@ from celery import Celery
 
 from chaos.crew import Crew
 from chaos.proxy import Proxy, standing
+from chaos.remote import Remote, host
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 from nightscan_tasks.world.world import World
@@ -27,7 +28,7 @@ _SAMPLE_BYTES = 400_000
 _SMALL_DISK = "size=48m"
 _SHORT = {
     "NIGHTSCAN_LEASE_SECONDS": "3", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "3",
-    "NIGHTSCAN_DEADLINE_SECONDS": "60", "NIGHTSCAN_VISIBILITY_SECONDS": "70",
+    "NIGHTSCAN_DEADLINE_SECONDS": "120", "NIGHTSCAN_VISIBILITY_SECONDS": "130",
     "NIGHTSCAN_USER_DATA_ARCHIVES": "2",
 }
 
@@ -43,6 +44,7 @@ class Site:
     crew: Crew
     clock: Path | None
     disk: Path | None
+    remote: Remote | None
     app: Celery
     marks: int = 0
     notes: list[str] = field(default_factory=list)
@@ -101,16 +103,19 @@ def opened(folder: Path) -> Iterator[Site]:
             connection.execute("CREATE TABLE chaos_marks (number int PRIMARY KEY)")
         (folder / "crew").mkdir()
         crew = Crew(folder / "crew", {**world.processes_environ(), **environ, **moved})
+        remote = stack.enter_context(host(environ))
         app = _client(environ)
         stack.callback(_dismiss, app)
         stack.enter_context(crew.at_work())
-        _hire(crew)
-        yield Site(folder, world, environ, s3, crew, clock, disk, app)
+        _hire(crew, remote)
+        yield Site(folder, world, environ, s3, crew, clock, disk, remote, app)
 
 
-def _hire(crew: Crew) -> None:
+def _hire(crew: Crew, remote: Remote | None) -> None:
+    """Everything on one host but the heavy work, which is on another where there can be one."""
     crew.worker("fast", "fast")
-    crew.worker("heavy", "heavy", concurrency=2)
+    crew.worker("heavy", "heavy", concurrency=2, prefix=remote.prefix if remote else (),
+                **(remote.environ if remote else {}))
     crew.worker("control", "control", "restore")
     crew.beat()
     for name in ("fast", "heavy", "control"):

@@ -13,6 +13,7 @@ from chaos.faults import FAULTS
 from chaos.figures import Figures
 from chaos.model import Asked
 from chaos.restoring import restore_one, scratch
+from chaos.returning import restart_seconds, seconds_until_back
 from chaos.site import Site, opened
 from chaos.story import Chapter, plan_story
 from chaos.striking import Striking
@@ -117,6 +118,8 @@ def _conclude(site: Site, figures: Figures, restores: int, told: Told) -> None:
         for manifest in model.listed(site):
             if problem := model.unread(site, store.name, manifest):
                 figures.lost.append(f"{manifest.set_id} in {store.name}: {problem}")
+    site.crew.restart_seconds = restart_seconds()
+    figures.back_seconds = seconds_until_back(site)
     figures.restarts = sum(hand.restarts for hand in site.crew.hands.values())
     _dismiss(site)
     figures.left += model.orphans(site)

@@ -35,6 +35,9 @@ def configure(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
+        # The pauses between tries grow, up to half a minute. After five, which are half a minute together,
+        # a worker rather ends, and is started again: so it is back soon, however long the broker was away.
+        "broker_connection_max_retries": 5,
         "task_publish_retry_policy": {"max_retries": 20, "interval_start": 0.2, "interval_step": 0.5,
                                       "interval_max": 5},
         "result_expires": 30 * _DAY_SECONDS,

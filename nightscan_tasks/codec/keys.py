@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from typing import Any
 
 import gnupg
 
-from nightscan_tasks.errors import EncryptionFailed, ProcessFailed
+from nightscan_tasks.errors import EncryptionFailed, ProcessFailed, ProcessKilled
 from nightscan_tasks.process import run
 
 INSTALL_HINT = "install it with `apt-get install gnupg`"
 
 # A look at a key ring changes nothing in it.
 _OPTIONS = ("--no-auto-check-trustdb", "--trust-model", "always")
+_KILLED = re.compile(r"Error invoking gpg: -\d+")
 _PROBLEMS = {"r": "it was revoked", "e": "it expired", "i": "it is invalid", "d": "it is disabled"}
 
 
@@ -50,6 +52,24 @@ def inspect_recipient(recipient: str, home: Path | None = None) -> RecipientKey:
     return next((key for key in reversed(inspected) if key.usable), inspected[-1])
 
 
+def list_keys(name: str, home: Path | None, *, secret: bool = False,
+              options: Sequence[str] = _OPTIONS) -> list[Mapping[str, Any]]:
+    """The keys of that name in a ring, as python-gnupg tells them; `secret`: those that can sign here.
+
+    OSError and ValueError where the ring cannot be read. `ProcessKilled`: that says nothing of the ring.
+    """
+    try:
+        ring = gnupg.GPG(gnupghome=None if home is None else str(home), options=list(options))
+        listed = ring.list_keys(secret=secret, keys=[name])
+    except ValueError as exc:
+        if _KILLED.search(str(exc)):
+            raise ProcessKilled(f"gpg was killed while it listed keys: {exc}") from exc
+        raise
+    if (listed.returncode or 0) < 0:  # its list is short then, or empty
+        raise ProcessKilled(f"gpg was ended by signal {-listed.returncode} while it listed keys")
+    return list(listed)
+
+
 def end_agent(home: Path) -> None:
     """End gpg's background programs of a key ring that the caller created (never a user's own)."""
     if shutil.which("gpgconf"):
@@ -70,12 +90,9 @@ def _list_keys(recipient: str, home: Path | None) -> Sequence[Mapping[str, Any]]
     if home is not None and not home.is_dir():
         return ()
     try:
-        ring = gnupg.GPG(gnupghome=None if home is None else str(home), options=list(_OPTIONS))
-        listed = ring.list_keys(keys=[recipient])
+        return list_keys(recipient, home)
     except (OSError, ValueError) as exc:
         raise EncryptionFailed(f"{_ring(home)} cannot be read: {exc}") from exc
-    keys: Sequence[Mapping[str, Any]] = list(listed)
-    return keys
 
 
 def _inspect(key: Mapping[str, Any], recipient: str, home: Path | None) -> RecipientKey:

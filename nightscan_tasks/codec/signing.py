@@ -16,9 +16,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-import gnupg
-
-from nightscan_tasks.codec.keys import INSTALL_HINT, home_options
+from nightscan_tasks.codec.keys import INSTALL_HINT, home_options, list_keys
 from nightscan_tasks.errors import ProcessFailed, ProcessKilled, SigningFailed
 from nightscan_tasks.process import Program, run
 
@@ -129,8 +127,12 @@ def inspect_signature(data: bytes, signature: bytes, home: Path | None = None) -
                 program.write([data])
             program.stdin.close()
             said = program.stdout.read().decode(errors="replace")
-            with suppress(ProcessFailed):  # what it found is in the status lines
+            try:
                 program.finish()
+            except ProcessKilled:  # that says nothing of the signature
+                raise
+            except ProcessFailed:
+                pass  # what it found is in the status lines
     return _read_status([line.split()[1:] for line in said.splitlines() if line.startswith("[GNUPG:] ")])
 
 
@@ -161,8 +163,7 @@ def _listed(key: str, home: Path | None) -> Sequence[Mapping[str, Any]]:
     if home is not None and not home.is_dir():
         return ()
     try:
-        ring = gnupg.GPG(gnupghome=None if home is None else str(home), options=list(_OPTIONS))
-        found: list[Mapping[str, Any]] = list(ring.list_keys(secret=True, keys=[_exactly(key)]))
+        found = list_keys(_exactly(key), home, secret=True, options=_OPTIONS)
     except (OSError, ValueError) as exc:
         raise SigningFailed(f"{_ring(home)} cannot be read: {exc}") from exc
     return sorted(found, key=lambda each: int(each["date"] or 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from nightscan_tasks.codec import Codec, inspect_recipient
+from nightscan_tasks.errors import ProcessKilled
 
 
 def test_a_usable_key_is_told_with_its_fingerprint(ring: Any) -> None:
@@ -56,3 +59,14 @@ def test_a_key_ring_that_is_not_there_is_an_answer(tmp_path: Path) -> None:
     assert not key.usable
     assert str(tmp_path / "none") in key.problem
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("when", ["--list-config", "--list-keys"])
+def test_a_gpg_that_is_killed_says_nothing_of_the_ring(
+        ring: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    gpg = tmp_path / "gpg"
+    gpg.write_text(f'#!/bin/sh\ncase "$*" in *{when}*) kill -9 $$;; esac\nexec {shutil.which("gpg")} "$@"\n')
+    gpg.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ProcessKilled):
+        inspect_recipient("backup@nightscan.com", ring.home)
