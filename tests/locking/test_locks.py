@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,3 +129,40 @@ def test_a_bucket_that_takes_no_locks_is_refused_and_named(
     assert place.versions() == []
     store.put("leases/a", [b"what is not to be locked"])
     store.delete("leases/a")
+
+
+def test_a_server_that_says_yes_and_does_not_lock_is_found_out(locking: Any) -> None:
+    store = locking.store(rules())
+
+    def forget(parsed: dict[str, Any], **_more: Any) -> None:
+        parsed.pop("ObjectLockMode", None)
+
+    # Such a server, in short: what it answers says nothing of a lock.
+    store._bucket._connected().meta.events.register("after-call.s3.HeadObject", forget)
+    for content in ([b"small"], LARGE):
+        with pytest.raises(StoreRefused, match="takes no locks"):
+            store.put("daily/a/x", iter(content))
+
+
+WRITER = """
+import sys
+from nightscan_tasks.stores.s3 import S3Store
+from nightscan_tasks.stores.s3_keeping import Keeping
+bucket, prefix, endpoint = sys.argv[1:]
+S3Store("offsite", bucket, prefix, endpoint=endpoint, keeping=Keeping("governance", {"daily": 7})).put(
+    "daily/a/x", [b"x"])
+"""
+
+
+def test_the_days_are_counted_by_the_servers_clock(locking: Any) -> None:
+    """The clock is wrong by less than makes servers refuse. A lock that is too long can never be undone."""
+    spec = find_spec("libfaketime")
+    assert spec is not None
+    [library] = Path(str(spec.origin)).parent.rglob("libfaketime.so.1")
+    moved = {"LD_PRELOAD": str(library), "FAKETIME": "+600", "DONT_FAKE_MONOTONIC": "1",
+             "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, locking.bucket, locking.prefix, locking.environ["AWS_ENDPOINT_URL"]],
+        env={**os.environ, **moved}, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert close(locking.lock_of("daily/a/x")[1], datetime.now(UTC) + 7 * _DAY)
