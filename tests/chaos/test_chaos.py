@@ -46,9 +46,8 @@ def test_workers_come_back_after_the_broker_did(figures: Figures) -> None:
 
 def test_what_workers_wait_for_adds_up_to_less_than_is_promised(figures: Figures) -> None:
     from chaos.returning import PROMISED_SECONDS, restart_seconds
-    from worker.configuration import configure
-
     from nightscan_tasks.settings import load
+    from worker.configuration import configure
     tries = configure(load({}))["broker_connection_max_retries"]
     longest_pause = 2 * tries  # kombu waits two seconds longer before each try
     starting = 10
