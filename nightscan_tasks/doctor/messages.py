@@ -18,6 +18,7 @@ from nightscan_tasks.system import System
 _SOON = timedelta(days=30)
 _HERE = {"localhost", "127.0.0.1", "::1", None}
 _ROLES = ("operator", "beat", "control", "heavy", "fast", "restore", "flower")
+_MOUNTED = Path("/run/secrets")  # of a container: nobody else is there, and the mount has the host's modes
 _RENEW = "make a new pair, as docs/SECURITY.md says, and put its certificate where the old one is trusted"
 
 
@@ -58,7 +59,7 @@ def _exposed(key: Path) -> Iterator[tuple[str, str]]:
         yield (f"the key {key} cannot be read: {exc.strerror}",
                f"chgrp it to the group of this user alone; chmod 0640 {key}")
         return
-    if mode & ~0o640:
+    if mode & ~0o640 and key.parent != _MOUNTED:
         yield (f"the key {key} has mode {mode:04o}: others could sign in our name",
                f"chmod 0640 {key}, owned by root and the group of its only user")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import yaml
 
 from nightscan_tasks.settings import Settings, load
 from nightscan_tasks.system import refuse_shared_redis
+from worker.signed import letter_box
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
@@ -163,11 +165,74 @@ def test_the_example_of_the_environment_names_what_can_be_set() -> None:
     assert variables - example == {"NIGHTSCAN_IMAGE", "AWS_DEFAULT_REGION"}
 
 
+@pytest.fixture(scope="module")
+def signed(compose: dict[str, Any]) -> dict[str, Any]:
+    """compose.signed.yaml on top: environments and secrets of a service add up."""
+    content = yaml.safe_load((COMPOSE / "compose.signed.yaml").read_text())
+    assert isinstance(content, dict)
+    for name, service in content["services"].items():
+        below = compose["services"][name]
+        service["environment"] = {**below["environment"], **service.get("environment", {})}
+        service["secrets"] = [*below["secrets"], *service["secrets"]]
+    return content
+
+
+@pytest.fixture(scope="module")
+def signed_secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make-secrets signed` makes, in a copy of what it needs of the checkout."""
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "compose").mkdir()
+    shutil.copy(COMPOSE / "make-secrets", root / "compose")
+    for name in ("worker/make-message-keys", "docs/privileges/redis/broker.acl"):
+        (root / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, root / name)
+    for _twice in range(2):
+        subprocess.run([root / "compose/make-secrets", "signed"], check=True, env={**os.environ, "BITS": "2048"})
+    return root / "compose/secrets"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_where_messages_are_signed_each_service_is_valid_and_itself(
+    compose: dict[str, Any], signed: dict[str, Any], signed_secrets: Path, name: str,
+) -> None:
+    service, role = signed["services"][name], name.removeprefix("worker-")
+    (volume,) = [each for each in service["volumes"] if each.startswith("./secrets")]
+    trusted = signed_secrets.parent / volume.partition(":")[0]
+    environ = {variable: str(value or "").replace("/run/secrets", str(signed_secrets))
+               .replace("/etc/nightscan/trusted", str(trusted))
+               for variable, value in service["environment"].items() if variable != "HEALTHCHECK_AS"}
+    files = {Path(value).name for value in environ.values() if value.startswith(str(signed_secrets))}
+    assert files - {trusted.name} <= set(service["secrets"])
+    settings = load(environ)
+    assert f"redis://{role}:" in settings.broker_url.get_secret_value()
+    assert letter_box(settings).read(letter_box(settings).serialize(1)).role == role
+    keys = {secret.removesuffix(".key") for secret in service["secrets"] if secret.endswith(".key")}
+    assert keys <= {role, "flower"}  # which may only look
+    assert set(service["secrets"]) <= set(compose["secrets"]) | set(signed["secrets"])
+
+
+def test_the_restore_worker_trusts_no_other_worker(signed_secrets: Path) -> None:
+    assert {path.stem for path in (signed_secrets / "trusted-restore").iterdir()} == {
+        "operator.operator", "beat", "restore", "flower"}
+
+
+def test_the_brokers_users_have_passwords_of_their_own(signed_secrets: Path) -> None:
+    lines = (signed_secrets / "broker.acl").read_text().splitlines()
+    hashes = {line.split()[1]: line.split()[3] for line in lines if " on #" in line}
+    passwords = {name: (signed_secrets / f"broker_password.{name}").read_bytes()
+                 for name in ("fast", "heavy", "control", "restore", "beat", "flower", "operator")}
+    assert hashes == {name: f"#{hashlib.sha256(each).hexdigest()}" for name, each in passwords.items()}
+    assert lines[-1] == "user default off"
+
+
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here")
-def test_docker_compose_accepts_it(tmp_path: Path, secrets: Path) -> None:
-    shutil.copy(COMPOSE / "compose.yaml", tmp_path)
+@pytest.mark.parametrize("files", [["compose.yaml"], ["compose.yaml", "compose.signed.yaml"]])
+def test_docker_compose_accepts_it(tmp_path: Path, secrets: Path, files: list[str]) -> None:
+    for file in files:
+        shutil.copy(COMPOSE / file, tmp_path)
+    named = [word for file in files for word in ("--file", file)]
     done = subprocess.run(
-        ["docker-compose", "--file", "compose.yaml", "config", "--quiet"],  # noqa: S607 - the machine's own
+        ["docker-compose", *named, "config", "--quiet"],  # noqa: S607 - the machine's own
         cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(secrets.parent)},
         capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
