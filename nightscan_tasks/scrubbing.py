@@ -99,7 +99,7 @@ def plan_scrub(copies: Iterable[Copy], allowance: Allowance, *, now: datetime) -
     turns = (*doubtful, *(Turn(copy, _reason(copy, allowance, now)) for copy in chosen))
     late = tuple(copy for copy in regular if is_late(copy, days=allowance.days, now=now))
     return ScrubPlan(turns, sum(copy.stored_bytes for copy in ordered), needs_bytes,
-                     ordered[0] if ordered else None, late,
+                     regular[0] if regular else None, late,
                      _behind(late, needs_bytes, allowance, now))
 
 
@@ -127,20 +127,21 @@ def _nights(copy: Copy, allowance: Allowance, *, now: datetime, spare: bool) -> 
 
 
 def _share(copies: Sequence[Copy], allowance: Allowance, now: datetime) -> Iterator[Copy]:
-    """What is due, and then whatever fits into tonight's budget; nothing beyond what a night may read."""
+    """The oldest-read of those that have room tonight, as many as fit into tonight's budget."""
     pool, budget = _pool(copies, allowance, now)
     budget -= allowance.done_bytes
     if allowance.most_bytes:
         budget = min(budget, allowance.most_bytes - allowance.done_bytes)
     taken = 0
     for copy in pool:
-        if taken + copy.stored_bytes <= budget:
-            yield copy
-            taken += max(copy.stored_bytes, 1)
-        elif _nights(copy, allowance, now=now, spare=True) == 1:  # due, and more than a night may read
-            if not taken and not allowance.done_bytes:
-                yield copy
-            return  # and none after it, though it may fit: a large one would never have its turn
+        if taken + copy.stored_bytes > budget:
+            if _nights(copy, allowance, now=now, spare=True) == 1:  # due, and more than a night may read
+                yield from [] if taken or allowance.done_bytes else [copy]
+            elif 0 < allowance.most_bytes < copy.stored_bytes:
+                continue  # it waits until it is due
+            return  # it is the first tomorrow; what comes after it was read later
+        yield copy
+        taken += max(copy.stored_bytes, 1)
 
 
 def _pool(copies: Sequence[Copy], allowance: Allowance, now: datetime) -> tuple[Sequence[Copy], int]:

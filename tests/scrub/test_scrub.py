@@ -118,7 +118,7 @@ def test_a_night_reads_its_share_once_however_often_it_is_asked(site: Any) -> No
     for _ in range(3):
         site.take()
         site.clock.forward(minutes=1)
-    site.clock.forward(days=26)
+    site.clock.forward(days=25)
     first = site.scrub("primary", NIGHTLY)
     assert 4 <= first.read_files < 12
     assert site.scrub("primary", NIGHTLY).read_files == 0
