@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
@@ -28,6 +28,7 @@ class Reading:
     read_bytes: int
     problems: tuple[str, ...] = ()
     unread: str = ""
+    signature: str = ""
 
     @property
     def sound(self) -> bool:
@@ -52,7 +53,7 @@ def command(session: Session, set_id: SetId | None, tier: str | None, index: int
         raise click.UsageError("give a set's id, or --tier and --index, not both")
     name = session.store_name(store) if store else None
     manifest = _choose(session, set_id, tier, index or 1, name or PRIMARY)
-    readings = [_read(session, manifest, each, local=local)
+    readings = [_with_signature(session, manifest.set_id, _read(session, manifest, each, local=local))
                 for each in ([name] if name else _holders(session, manifest.set_id))]
     session.finish(Exit.DONE if all(each.sound for each in readings) else Exit.FAILED,
                    _as_json(manifest, readings), lines(manifest, readings))
@@ -71,7 +72,8 @@ def lines(manifest: Manifest, readings: list[Reading]) -> Iterator[str]:
             for problem in each.problems:
                 yield from fold(problem, indent="    ")
         else:
-            yield f"  {each.store}: whole, {size(each.read_bytes)} read and compared"
+            signature = f"; {each.signature}" if each.signature else ""
+            yield f"  {each.store}: whole, {size(each.read_bytes)} read and compared{signature}"
     if all(each.sound for each in readings):
         return
     sound = [each.store for each in readings if each.sound]
@@ -116,6 +118,16 @@ def _read(session: Session, manifest: Manifest, store: str, *, local: bool) -> R
         return Reading(store, 0, unread=str(exc))
 
 
+def _with_signature(session: Session, set_id: SetId, reading: Reading) -> Reading:
+    """What its signature is worth, as far as this host's key ring can tell."""
+    system = session.system
+    try:
+        standing = system.signatures.standing(system.catalog(reading.store), set_id)
+    except NightscanError:
+        return reading
+    return replace(reading, signature=str(standing))
+
+
 def _there(session: Session, manifest: Manifest, store: str) -> Reading:
     sent = broker.send(session.system.settings, "nightscan.verify", broker.HEAVY, str(manifest.set_id), store)
     found = followed(session, sent, f"verify {manifest.set_id} in {store}")
@@ -139,5 +151,6 @@ def _as_json(manifest: Manifest, readings: list[Reading]) -> dict[str, object]:
     return {"set_id": str(manifest.set_id), "sound": all(each.sound for each in readings),
             "encrypted_for": manifest.encrypted_for,
             "stores": {each.store: {"sound": each.sound, "read_bytes": each.read_bytes,
-                                    "problems": list(each.problems), "unread": each.unread or None}
+                                    "problems": list(each.problems), "unread": each.unread or None,
+                                    "signature": each.signature or None}
                        for each in readings}}
