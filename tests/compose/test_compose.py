@@ -187,7 +187,8 @@ def signed_secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).parent.mkdir(parents=True)
         shutil.copy(ROOT / name, root / name)
     for _twice in range(2):
-        subprocess.run([root / "compose/make-secrets", "signed"], check=True, env={**os.environ, "BITS": "2048"})
+        subprocess.run([root / "compose/make-secrets", "signed"], check=True,
+                       env={**os.environ, "BITS": "2048"})
     return root / "compose/secrets"
 
 
