@@ -116,7 +116,7 @@ def _hire(crew: Crew, remote: Remote | None) -> None:
     crew.worker("fast", "fast")
     crew.worker("heavy", "heavy", concurrency=2, prefix=remote.prefix if remote else (),
                 **(remote.environ if remote else {}))
-    crew.worker("control", "control", "restore")
+    crew.worker("control", "control", "restore", concurrency=2)
     crew.beat()
     for name in ("fast", "heavy", "control"):
         crew.ready(name)

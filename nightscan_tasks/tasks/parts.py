@@ -12,7 +12,8 @@ from nightscan_tasks.model import Json
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.trying import attempt, show
 
-_PART: dict[str, Any] = {"bind": True, "track_started": True}
+# What died with its child is tried again soon, and then waits for the lease of the dead one.
+_PART: dict[str, Any] = {"bind": True, "track_started": True, "default_retry_delay": 10}
 
 
 @shared_task(name="nightscan.dump_database", **_PART)
