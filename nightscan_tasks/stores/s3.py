@@ -178,7 +178,7 @@ class S3Store:
         """Remove what this process wrote there before: heartbeats would leave a version every few seconds."""
         before = self._brief.get(path)
         self._brief[path] = version_id
-        if before is not None:
+        if before not in {None, version_id}:  # where versions are suspended, each has the same one
             with suppress(NightscanError):  # it is done when the lease is tidied away, or by a sweep
                 self._versions.remove(path, before)
 

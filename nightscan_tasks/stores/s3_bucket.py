@@ -130,11 +130,11 @@ class Bucket:
         return without_secret(self._endpoint) if self._endpoint else "Amazon S3"
 
     def _learn(self, answer: dict[str, Any]) -> None:
-        if answer.get("VersionId"):
+        if answer.get("VersionId", "null") != "null":  # the one version of what is kept without versions
             self.versioned = True
-        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        date = _date(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
         if date:
-            self._told = parsedate_to_datetime(date), time.monotonic()
+            self._told = date, time.monotonic()
 
     def _raise_condition(self, exc: ClientError, arguments: dict[str, Any]) -> None:
         status, path = status_of(exc), arguments.get("Key", "")
@@ -168,3 +168,11 @@ class Bucket:
             # servers that do not know it.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required")
+
+
+def _date(text: str) -> datetime | None:
+    """An HTTP date; None where a server sends none, or nonsense."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -180,6 +180,29 @@ def test_versions_that_are_turned_on_later_are_noticed(plain: Any, s3_server: An
     client.close()
 
 
+def test_where_versions_were_suspended_nothing_is_lost_and_nothing_left(
+        versioned: Any, s3_server: Any) -> None:
+    client = s3_server.s3_client()
+    client.create_bucket(Bucket=f"{versioned.bucket}-off")
+    off = type(versioned)(f"{versioned.bucket}-off", client, versioned.environ)
+    for status in ("Enabled", "Suspended"):
+        client.put_bucket_versioning(Bucket=off.bucket, VersioningConfiguration={"Status": status})
+        for _ in range(3):
+            off.store(RULES).put("monthly/a/x", [status.encode()])
+    store = off.store(RULES)
+    leases = Leases(store, lambda: datetime.now(UTC), seconds=60)
+    held = leases.acquire("backup/daily", "a run")
+    for _ in range(3):
+        leases.renew(held)
+    leases.check(held)
+    assert store.stat("leases/backup/daily/000000000001.beat") is not None
+    assert len(off.versions("leases/")) == 2
+    leases.forget("backup/daily")
+    store.delete("monthly/a/x")
+    assert off.versions() == []
+    client.close()
+
+
 def test_a_probe_leaves_nothing_and_one_that_was_killed_is_swept(kept: Any) -> None:
     store = kept.store(RULES)
     health = store.probe()
