@@ -19,6 +19,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--restores", type=int, default=-1, help="how many sets are restored; -1: all")
     parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS), help="only this fault")
+    parser.add_argument("--primary", choices=("directory", "s3"), default="directory",
+                        help="where the sets, the ledger and the leases are")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave the logs there")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
@@ -30,7 +32,7 @@ def main() -> int:
 
 def _played(given: argparse.Namespace, folder: Path) -> int:
     figures = tell(folder, seed=given.seed, runs=given.runs, restores=given.restores, only=given.only,
-                   told=lambda line: print(line, flush=True))
+                   primary=given.primary, told=lambda line: print(line, flush=True))
     print("\n".join(figures.lines()))
     return 1 if figures.problems else 0
 

@@ -86,8 +86,12 @@ def clock_library() -> Path | None:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Site]:
-    """A site that is up, its crew ready; when it is left, all of it is gone."""
+def opened(folder: Path, *, primary: str = "directory") -> Iterator[Site]:
+    """A site that is up, its crew ready; when it is left, all of it is gone.
+
+    `primary`: in a `directory`, with a copy in S3; or in `s3`, with the ledger and all, and a copy in a
+    directory.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.callback(World.down, folder / "world", purge=True)
@@ -96,8 +100,8 @@ def opened(folder: Path) -> Iterator[Site]:
         s3 = stack.enter_context(standing(_address(given["AWS_ENDPOINT_URL"])))
         clock, moved = _clock(folder)
         disk = stack.enter_context(_small_disk(folder / "disk"))
-        environ = {**given, **_SHORT, "AWS_ENDPOINT_URL": f"http://{s3.address[0]}:{s3.address[1]}",
-                   "NIGHTSCAN_BACKUP_DIR": str((disk or folder) / "backups")}
+        environ = {**given, **_SHORT, **_stores(given, (disk or folder) / "backups", primary),
+                   "AWS_ENDPOINT_URL": f"http://{s3.address[0]}:{s3.address[1]}"}
         stack.enter_context(patch.dict(os.environ, environ))
         with psycopg.connect(world.dsn(), autocommit=True) as connection:
             connection.execute("CREATE TABLE chaos_marks (number int PRIMARY KEY)")
@@ -120,6 +124,14 @@ def _hire(crew: Crew, remote: Remote | None) -> None:
     crew.beat()
     for name in ("fast", "heavy", "control"):
         crew.ready(name)
+
+
+def _stores(given: Mapping[str, str], folder: Path, primary: str) -> dict[str, str]:
+    """Which store is the primary one, and which gets the copies."""
+    if primary == "directory":
+        return {"NIGHTSCAN_BACKUP_DIR": str(folder)}
+    return {"NIGHTSCAN_BACKUP_DIR": str(folder), "NIGHTSCAN_OFFSITE": str(folder), "AWS_BACKUP_BUCKET": "",
+            "NIGHTSCAN_PRIMARY": f"s3://{given['AWS_BACKUP_BUCKET']}/primary"}
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -28,10 +28,10 @@ _GOING_SECONDS = 30
 
 
 def tell(folder: Path, *, seed: int, runs: int, restores: int, only: Sequence[str] = (),
-         told: Told = lambda _line: None) -> Figures:
+         primary: str = "directory", told: Told = lambda _line: None) -> Figures:
     """Play `runs` runs of the story of `seed`, restore so many of the sets that are left, and count."""
     figures, began = Figures(seed), time.monotonic()
-    with opened(folder) as site:
+    with opened(folder, primary=primary) as site:
         possible = [name for name, fault in FAULTS.items() if fault.possible(site)
                     and (not only or name in only)]
         figures.skipped = sorted(set(only or FAULTS) - set(possible))
