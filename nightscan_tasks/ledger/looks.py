@@ -20,13 +20,14 @@ LOOK = "rotation/look.json"
 class Look:
     """The latest moment at which a rotation looked at a store; it never goes back.
 
-    Where it had not looked for an unusual time, `paused_from` and `paused_seconds` tell of the pause, and
-    nothing is removed before `held_until`.
+    `pause_seconds` is how long it had not looked before. Where that was unusual, `missed_from` and
+    `missed_seconds` tell of it, and nothing is removed before `held_until`.
     """
 
     looked_at: datetime
-    paused_from: datetime | None = None
-    paused_seconds: float = 0
+    pause_seconds: float = 0
+    missed_from: datetime | None = None
+    missed_seconds: float = 0
     held_until: datetime | None = None
 
 

@@ -259,15 +259,16 @@ def test_a_pause_as_a_clock_that_jumps_a_day_leaves_it_is_waited_out() -> None:
 
 def test_the_timetable_itself_is_no_pause() -> None:
     look, now = None, NOW
-    for hours in (6, 18, 24, 24.9, 0.1, 24):  # after a run, at eight, a run that failed, …
+    for hours in (6, 18, 0.1, 6, 18, 4, 20, 6, 22):  # at eight, after a run; after long ones
         now += hours * HOUR
         look = plan_look(look, now=now)
-        assert look == Look(now)
+        assert look.held_until is None
 
 
 def test_a_host_that_rotates_once_a_week_is_held_once_and_not_for_ever() -> None:
     look, held = None, []
     for week in range(6):
+        look = plan_look(look, now=NOW + week * timedelta(days=7, minutes=week) - HOUR / 60)  # another store
         look = plan_look(look, now=NOW + week * timedelta(days=7, minutes=week))
         fresh = replace(backup_set(0), set_id=SetId(Tier.DAILY, look.looked_at))
         plan = rotation([fresh], now=look.looked_at, look=look)
@@ -275,10 +276,24 @@ def test_a_host_that_rotates_once_a_week_is_held_once_and_not_for_ever() -> None
     assert held == [False, True, False, False, False, False]
 
 
+@pytest.mark.parametrize("since_the_last_look", [0.1, 6, 17])
+def test_a_jump_of_a_day_is_noticed_whenever_it_comes(since_the_last_look: float) -> None:
+    look = plan_look(plan_look(Look(NOW), now=NOW + 6 * HOUR), now=NOW + 24 * HOUR)
+    assert plan_look(look, now=look.looked_at + (since_the_last_look + 24) * HOUR).held_until is not None
+
+
 def test_the_wait_goes_on_where_rotation_pauses_again_for_longer() -> None:
     first = plan_look(Look(NOW), now=NOW + 30 * HOUR)
     again = plan_look(first, now=NOW + 130 * HOUR)
-    assert again.held_until == NOW + 230 * HOUR
+    assert again.held_until == NOW + 260 * HOUR
+
+
+def test_a_timetable_that_rotates_once_a_day_is_held_for_its_first_day_and_not_again() -> None:
+    look, held = None, []
+    for day in range(5):
+        look = plan_look(look, now=NOW + day * 24 * HOUR + (-1) ** day * HOUR / 60)
+        held.append(bool(look.held_until and look.looked_at < look.held_until - HOUR / 12))
+    assert held == [False, True, False, False, False]
 
 
 def test_every_verdict_has_a_reason() -> None:
