@@ -21,6 +21,8 @@ def create_app() -> Celery:
     app.conf.beat_schedule = timetable
     app.set_default()
     signals.connect(settings)
+    if settings.message_key is not None:
+        app.sign_headers()
     return app
 
 

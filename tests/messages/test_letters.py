@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from kombu.utils.json import dumps
 from beat_schedule import schedule
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import load
+from nightscan_tasks.tasks import asking
 from worker.queues import RESTORE, ROUTES, queue_of, unacknowledged
 from worker.signed.letter import Letter, LetterBox, letter_box
 from worker.signed.once import Once
+from worker.signed.requests import copy_headers, examine
 from worker.signed.roles import ROLES, changes_live, plan_command, plan_task
 
 TIMETABLE = frozenset(str(due["task"]) for due in schedule().values())
@@ -185,3 +188,22 @@ def test_a_key_that_cannot_be_read_is_named(keys: Path, tmp_path: Path) -> None:
     (tmp_path / "beat.pem").write_bytes((keys / "beat.pem").read_bytes())
     with pytest.raises(SettingsError, match=r"NIGHTSCAN_MESSAGE_KEY names .*beat\.key"):
         box_of(tmp_path, "beat")
+
+
+def test_every_header_that_matters_is_signed_and_also_who_asked() -> None:
+    headers: dict[str, Any] = {"task": "nightscan.reap", "id": "1", "expires": None, asking.HEADER: "me",
+                               "timelimit": (None, 5)}
+    body: tuple[Any, ...] = ([], {}, {"chain": None})
+    copy_headers(body=body, headers=headers)
+    app = SimpleNamespace(timetable=TIMETABLE, once=Once(0, 60))
+    letter = Letter("operator.alice", time.time(), "1", list(body))
+    assert examine(app, letter, {**headers, "timelimit": [None, 5]}) == ""
+    for name, value in (("task", "nightscan.restore_full"), ("id", "2"), ("expires", "2027-01-01T00:00:00"),
+                        ("timelimit", [1, 1]), ("retries", 3), (asking.HEADER, "somebody else")):
+        assert f"other {name}" in examine(app, letter, {**headers, name: value})
+
+
+def test_a_body_that_has_no_signed_headers_is_no_task() -> None:
+    app = SimpleNamespace(timetable=TIMETABLE, once=Once(0, 60))
+    letter = Letter("operator.alice", time.time(), "1", [[], {}, {"chain": None}])
+    assert examine(app, letter, {"task": "nightscan.reap", "id": "1"})

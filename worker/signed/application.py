@@ -30,6 +30,9 @@ class SignedCelery(Celery):  # type: ignore[misc]  # Celery has no types
         self.once = Once(now, _TASK_FRESH_SECONDS)
         self.commanded = Once(now, _COMMAND_FRESH_SECONDS)
         install(box)
+
+    def sign_headers(self) -> None:
+        """Sign the headers of what is sent from now on. Called last: what others add is signed too."""
         before_task_publish.connect(copy_headers, weak=False, dispatch_uid="nightscan signed headers")
 
     def send_task(self, *args: Any, **options: Any) -> Any:

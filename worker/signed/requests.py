@@ -11,12 +11,15 @@ from celery import Task
 from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
 
+from nightscan_tasks.tasks import asking
 from worker.signed.letter import Letter
 from worker.signed.roles import changes_live, plan_task
 
+SIGNED_BY = "signed_by"
+"""`task.request.signed_by`: whose certificate a message was signed with."""
 _SIGNED = "nightscan"
 _HEADERS = ("task", "id", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id",
-            "parent_id", "ignore_result")
+            "parent_id", "ignore_result", asking.HEADER)
 
 
 def copy_headers(*, body: Any, headers: Mapping[str, Any], **_signal: Any) -> None:
@@ -31,12 +34,14 @@ class SignedRequest(Request):  # type: ignore[misc]  # Celery has no types
         if decoded:
             raise InvalidTaskError("refused: not in the form that is signed as a whole")
         try:
-            problem = examine(app, app.box.read(message.body), message.headers)
+            letter = app.box.read(message.body)
+            problem = examine(app, letter, message.headers)
         except Exception as exc:  # whatever a forger thought of: the worker goes on
             raise InvalidTaskError(f"refused: {exc!r}") from exc
         if problem:
             raise InvalidTaskError(f"refused: {problem}")
         super().__init__(message, app=app, decoded=decoded, **options)
+        self._request_dict[SIGNED_BY] = letter.signer
 
 
 class SignedTask(Task):  # type: ignore[misc]  # Celery has no types
