@@ -28,6 +28,9 @@ from nightscan_tasks.restore.reading import plain
 from nightscan_tasks.restore.recovering import recover
 from nightscan_tasks.signatures import Seal
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.answering import refuse_unsigned
+from nightscan_tasks.tasks.drills import drill as drill_task
+from nightscan_tasks.tasks.restores import restore_system_config
 from nightscan_tasks.verification import verify_set
 
 HOST, OTHER = "host@nightscan.example.org", "other@nightscan.example.org"
@@ -265,6 +268,21 @@ def test_a_set_from_before_is_restored_where_a_person_answers_for_it_and_that_is
     assert any("it is not signed" in note for note in done.notes)
     (record,) = (each for each in system.audit.records().records if each.action == Action.UNSIGNED)
     assert (record.subject, record.facts["run"]) == (str(set_id), done.run_id)
+
+
+def test_a_message_that_is_not_signed_answers_for_nothing(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.unsign(host.save())
+    for name, value in host.environ.items():
+        monkeypatch.setenv(name, value)
+    root = str(host.folder / "unpacked")
+    with pytest.raises(Untrusted, match="--local"):
+        restore_system_config.apply(kwargs={"unsigned": True, "target_root": root}, throw=True)
+    with pytest.raises(Untrusted, match="--local"):
+        drill_task.apply(kwargs={"unsigned": True}, throw=True)
+    assert nothing_unpacked(host)
+    signed = dict.fromkeys((f"NIGHTSCAN_MESSAGE_{each}" for each in ("KEY", "CERTIFICATE", "CERTIFICATES")),
+                           str(host.folder))
+    refuse_unsigned(host.with_settings(**signed), unsigned=True)
 
 
 def test_where_no_key_is_trusted_sets_are_used_and_it_is_said_what_they_are(host: Any) -> None:
