@@ -23,6 +23,7 @@ from nightscan_tasks.restore import (
     rollback,
 )
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.answering import refuse_unsigned
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.workflows.restore import targets_of, wanted
 
@@ -105,6 +106,7 @@ def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:
     request = wanted(what, **which)
     _refuse_passwords(request.targets)
     system = System.from_env()
+    refuse_unsigned(system, unsigned=request.choice.unsigned)
     done = plan_restore(system, request) if dry_run else restore(system, request, watch=show(task))
     result: dict[str, Json] = wire.plain(done)
     return result
