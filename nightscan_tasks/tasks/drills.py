@@ -9,6 +9,7 @@ from nightscan_tasks import wire
 from nightscan_tasks.errors import DrillFailed
 from nightscan_tasks.model import Json, Tier
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.answering import refuse_unsigned
 from nightscan_tasks.tasks.trying import show
 
 
@@ -21,6 +22,7 @@ def drill(self: Task, *, tier: str | None = None, store: str | None = None, simu
     watches fails as a task when it did not hold, so that it is heard of.
     """
     system = System.from_env()
+    refuse_unsigned(system, unsigned=unsigned)
     if key:
         return [wire.plain(each) for each in drills.prove_key(system)]
     done = drills.drill(system, tier=Tier(tier) if tier else None, store=store, simulate_loss=simulate_loss,
