@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCKING := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos bench lock clean
+.PHONY: help install demo test fuzz lint format chaos bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +19,9 @@ demo: install ## back up a whole embedded NightScan, destroy it, put it back, an
 
 test: install ## all tests, with real servers, in a few minutes
 	@$(BIN)/python -m pytest
+
+fuzz: install ## any bytes and values, for FUZZ_MINUTES (10), from FUZZ_SEED on
+	@$(BIN)/python -m tools.fuzz
 
 lint: install ## ruff, mypy --strict, import contracts
 	@failed=0; for check in "ruff check ." mypy lint-imports; do \

@@ -14,6 +14,7 @@ from nightscan_tasks.replication import missing, replicate_set
 from nightscan_tasks.retention import Rotation
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.tasks.running import advance
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.verification import verify_set
@@ -44,6 +45,7 @@ def reap() -> list[Json]:
 
 @shared_task(name="nightscan.verify", bind=True, autoretry_for=(TransientError,), max_retries=5,
              retry_backoff=30)
+@checked
 def verify(self: Task, set_id: str, store: str = "primary") -> dict[str, Json]:
     """Read every stored byte of a set back from one store; `DigestMismatch` names what is damaged."""
     system = System.from_env()

@@ -10,10 +10,12 @@ from nightscan_tasks.errors import DrillFailed
 from nightscan_tasks.model import Json, Tier
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.answering import refuse_unsigned
+from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.tasks.trying import show
 
 
 @shared_task(name="nightscan.drill", bind=True, acks_late=False, max_retries=0, retry_on_worker_lost=False)
+@checked
 def drill(self: Task, *, tier: str | None = None, store: str | None = None, simulate_loss: bool = False,
           key: bool = False, unsigned: bool = False, scheduled: bool = False) -> Json:
     """Restore the newest set into a scratch NightScan, compare, measure, and record it.

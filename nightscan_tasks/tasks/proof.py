@@ -11,6 +11,7 @@ from nightscan_tasks.backup.dumping import Progress
 from nightscan_tasks.model import Json
 from nightscan_tasks.restore.putting_right import put_right
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.workflows.validate import chosen
 
@@ -36,6 +37,7 @@ def reconcile_user_data(*, apply: bool = False) -> dict[str, Json]:
 
 
 @shared_task(name="nightscan.validate_user_data", bind=True)
+@checked
 def validate_user_data(self: Task, *, set_id: str | None = None, tier: str | None = None,
                        paths: Sequence[str] = ()) -> dict[str, Json]:
     """Compare every live file with the hash that the newest set, or the one that is named, recorded of it."""

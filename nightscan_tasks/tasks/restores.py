@@ -24,6 +24,7 @@ from nightscan_tasks.restore import (
 )
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.answering import refuse_unsigned
+from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.workflows.restore import targets_of, wanted
 
@@ -75,6 +76,7 @@ def restore_source_code(self: Task, **which: Any) -> dict[str, Json]:
 
 
 @shared_task(name="nightscan.restore_rollback", **_RESTORE)
+@checked
 def restore_rollback(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
     """Put the state back that was live before a restore."""
     result: dict[str, Json] = wire.plain(rollback(System.from_env(), run_id, _without_password(targets)))
@@ -82,6 +84,7 @@ def restore_rollback(self: Task, run_id: str, **targets: str) -> dict[str, Json]
 
 
 @shared_task(name="nightscan.restore_accept", **_RESTORE)
+@checked
 def restore_accept(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
     """Let go of the state that a restore keeps and that is not live."""
     result: dict[str, Json] = wire.plain(accept(System.from_env(), run_id, _without_password(targets)))
@@ -89,6 +92,7 @@ def restore_accept(self: Task, run_id: str, **targets: str) -> dict[str, Json]: 
 
 
 @shared_task(name="nightscan.restore_resume", **_RESTORE)
+@checked
 def restore_resume(self: Task, run_id: str, **targets: str) -> dict[str, Json]:  # noqa: ARG001 - bound, as all of them
     """Go on with a restore that was cut off, or take it back."""
     result: dict[str, Json] = wire.plain(resume(System.from_env(), run_id, _without_password(targets)))
@@ -102,8 +106,8 @@ def reap_restores() -> list[Json]:
 
 
 def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:
-    dry_run = which.pop("dry_run", False)
-    request = wanted(what, **which)
+    dry_run = bool(which.pop("dry_run", False))
+    request = checked(wanted)(what, **which)
     _refuse_passwords(request.targets)
     system = System.from_env()
     refuse_unsigned(system, unsigned=request.choice.unsigned)
@@ -113,7 +117,7 @@ def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:
 
 
 def _without_password(given: dict[str, str]) -> Targets:
-    targets = targets_of(**given)
+    targets = checked(targets_of)(**given)
     _refuse_passwords(targets)
     return targets
 
