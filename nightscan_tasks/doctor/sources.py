@@ -32,6 +32,7 @@ def database(system: System) -> Iterator[Finding]:
         if tables:
             names = ", ".join(name for (name,) in tables[:3])
             yield fail("database", f"{found}; the role may not read {len(tables)} of its tables: {names} …",
+                       f"as a superuser run docs/privileges/sql/dump_role.sql, again if it was before; or "
                        f"GRANT pg_read_all_data TO {connection.info.user};")
         else:
             yield ok("database", found + ("" if roles else "; roles are saved without passwords"))

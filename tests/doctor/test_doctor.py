@@ -141,7 +141,8 @@ def test_a_table_that_the_role_may_not_read_is_named(examined: Examined, databas
         found = examined()
     assert found["database"].level is Level.FAIL
     assert "public.secret_notes" in found["database"].found
-    assert found["database"].advice == "GRANT pg_read_all_data TO nightscan;"
+    assert found["database"].advice.endswith("GRANT pg_read_all_data TO nightscan;")
+    assert "docs/privileges/sql/dump_role.sql" in found["database"].advice
 
 
 @pytest.mark.parametrize(("days", "level"), [(29, Level.WARN), (31, Level.OK)])
