@@ -17,7 +17,7 @@ from nightscan_tasks.model import SetId
 from nightscan_tasks.wording import age, count, size
 
 _NIGHT = timedelta(days=1)
-_SKEW = timedelta(hours=1)  # clocks of hosts may differ; what is later than that was read by a wrong one
+SKEW = timedelta(hours=1)  # clocks of hosts may differ; what is later than that was read by a wrong one
 _SPARE = 10  # a tenth of the days is kept in hand, for nights that are missed
 
 
@@ -172,11 +172,11 @@ def _asked(copies: Sequence[Copy], asked_bytes: int) -> Iterator[Copy]:
 
 def _read_at(copy: Copy, allowance: Allowance, now: datetime) -> datetime:
     """When it was last read; what a wrong clock put into the future counts as due."""
-    return copy.read_at if copy.read_at <= now + _SKEW else now - timedelta(days=allowance.days)
+    return copy.read_at if copy.read_at <= now + SKEW else now - timedelta(days=allowance.days)
 
 
 def _reason(copy: Copy, allowance: Allowance, now: datetime) -> str:
-    if copy.read_at > now + _SKEW:
+    if copy.read_at > now + SKEW:
         return f"the clock was wrong when it was last read: that was {copy.read_at:%Y-%m-%d}"
     due = copy.read_at + timedelta(days=allowance.days) - now < _NIGHT
     return f"last read {age(copy.read_at, now)} ago{'; due' if due else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from nightscan_tasks.catalog import Catalog
@@ -24,12 +25,10 @@ def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], date
     read_bytes = 0
     problems = unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
     for artifact in manifest.artifacts:
-        before = read_bytes
-        progress = (lambda count, before=before: seen(before + count)) if seen else None
-        found, problem = _read(catalog.store, manifest, artifact, progress)
-        read_bytes += found
-        if problem:
+        tally = _Reading(read_bytes, seen)
+        if problem := find_problem(catalog.store, manifest.set_id, artifact, seen=tally.told):
             problems.append(problem)
+        read_bytes += tally.read_bytes
     return Verified(manifest.set_id, catalog.store.name, clock(), read_bytes, tuple(problems),
                     catalog.store.url)
 
@@ -70,20 +69,28 @@ def checked(chunks: Chunks, store: Store, key: str, *, sha256: str, stored_bytes
                              f"read {tally.sha256[:12]}…")
 
 
-def _read(store: Store, manifest: Manifest, artifact: Artifact,
-          seen: Callable[[int], None] | None) -> tuple[int, str | None]:
-    key = manifest.set_id.key(artifact.name)
-    tally = [0]
-
-    def count(total: int) -> None:
-        tally[0] = total
-        if seen:
-            seen(total)
-
+def find_problem(store: Store, set_id: SetId, artifact: Artifact, *,
+                 seen: Callable[[int], None] | None = None) -> str:
+    """What is wrong with an artifact as the store gives it now; empty where it is whole."""
+    key = set_id.key(artifact.name)
     try:
-        read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes, seen=count)
+        read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes, seen=seen)
     except NotFound:
-        return 0, f"{store.name} {key} is missing, though the manifest lists it"
+        return f"{store.name} {key} is missing, though the manifest lists it"
     except DigestMismatch as exc:
-        return tally[0], str(exc)
-    return tally[0], None
+        return str(exc)
+    return ""
+
+
+@dataclass
+class _Reading:
+    """How far the reading of one artifact is, after `before` bytes of others."""
+
+    before: int
+    seen: Callable[[int], None] | None
+    read_bytes: int = 0
+
+    def told(self, total_bytes: int) -> None:
+        self.read_bytes = total_bytes
+        if self.seen:
+            self.seen(self.before + total_bytes)

@@ -36,8 +36,9 @@ class Book:
     def begin(cls, system: System, store: Store) -> Book:
         """A scrub begins."""
         reads = Reads(system.primary)
-        before = reads.scrubbed(store)
-        state = Scrubbed(store.name, store.url, system.clock(), standing=before.standing if before else ())
+        before = reads.scrubbed(store) or Scrubbed(store.name, store.url, system.clock())
+        state = replace(before, began_at=system.clock(), ended_at=None, read_files=0, read_bytes=0,
+                        findings=(), problem="")
         reads.scrub(state)
         return cls(system, store, state, reads, reads.of(store))
 

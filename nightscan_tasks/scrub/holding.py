@@ -12,7 +12,7 @@ from nightscan_tasks.errors import ManifestInvalid, NotFound
 from nightscan_tasks.ledger import Verified
 from nightscan_tasks.ledger.reads import Reads, SetReads
 from nightscan_tasks.model import Artifact, Manifest, SetId, Tier
-from nightscan_tasks.scrubbing import Copy
+from nightscan_tasks.scrubbing import SKEW, Copy
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
@@ -54,7 +54,7 @@ class Holding:
 
     def _read_at(self, artifact: Artifact) -> datetime:
         """The same, or the run's opening: each copy is read back when it is made, and that is later."""
-        return max(self.whole_at(artifact) or self.manifest.opened_at, self.manifest.opened_at)
+        return self.whole_at(artifact) or self.manifest.opened_at
 
     def _doubt(self, artifact: Artifact) -> str:
         length = self.listed.get(artifact.name)
@@ -101,6 +101,8 @@ def holdings(system: System, store: Store) -> list[Holding]:
 
 
 def verified_there(system: System, store: Store, manifest: Manifest) -> Verified | None:
-    """The last whole reading of a set in a store, where the store is now."""
+    """The last whole reading of a set in a store, where the store is now; none that a wrong clock dated."""
     verified = system.ledger.verified(manifest.run_id, store.name)
-    return verified if verified and verified.url == store.url else None
+    if verified is None or verified.url != store.url or verified.verified_at > system.clock() + SKEW:
+        return None
+    return verified

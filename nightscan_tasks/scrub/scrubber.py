@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from nightscan_tasks.audit import Action
 from nightscan_tasks.backup.dumping import Progress, holder
-from nightscan_tasks.errors import Busy, DigestMismatch, LeaseLost, NightscanError, NotFound
+from nightscan_tasks.errors import Busy, LeaseLost, NightscanError
 from nightscan_tasks.ledger.reads import Kind, Reads, Scrubbed
 from nightscan_tasks.model import MANIFEST_NAME, Artifact, Json, Keep, SetId, Tier
 from nightscan_tasks.scrub.book import Book
@@ -20,7 +20,7 @@ from nightscan_tasks.scrub.reading import kept
 from nightscan_tasks.scrubbing import Allowance, Copy, ScrubPlan, plan_scrub
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
-from nightscan_tasks.verification import read_back
+from nightscan_tasks.verification import find_problem
 
 _SAME_NIGHT = timedelta(hours=12)  # what was read since then is of this night's share
 
@@ -162,26 +162,17 @@ class _Scrub:
 
     def _compare(self, holding: Holding, artifact: Artifact) -> str:
         """What is wrong with an artifact, found twice; empty where it is whole."""
-        key = holding.manifest.set_id.key(artifact.name)
-        try:
-            self._read_back(key, artifact)
-        except NotFound:
-            return f"{self.store.name} {key} is missing, though the manifest lists it"
-        except DigestMismatch as exc:
-            first = str(exc)
-        else:
-            return ""
-        try:
-            self._read_back(key, artifact)
-        except DigestMismatch as exc:
-            return str(exc)
-        self.book.tell(Kind.WAVERED, key, f"{first}; read once more it was whole: look at this host's "
-                                          f"memory, and at the way to {self.store.url}")
-        return ""
+        set_id = holding.manifest.set_id
+        first = self._find_problem(set_id, artifact)
+        problem = first and self._find_problem(set_id, artifact)
+        if first and not problem:
+            self.book.tell(Kind.WAVERED, set_id.key(artifact.name), (
+                f"{first}; read once more it was whole: look at this host's memory, and at the way to "
+                f"{self.store.url}"))
+        return problem
 
-    def _read_back(self, key: str, artifact: Artifact) -> None:
-        read_back(self.store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes,
-                  seen=self.progress.seen)
+    def _find_problem(self, set_id: SetId, artifact: Artifact) -> str:
+        return find_problem(self.store, set_id, artifact, seen=self.progress.seen)
 
     def _mend(self, holding: Holding, artifact: Artifact, problem: str) -> None:
         """Replace it where a whole copy is found, unless the set is being removed."""

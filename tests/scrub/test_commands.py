@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from click.testing import CliRunner, Result
 
 from beat_schedule import schedule
@@ -18,7 +18,6 @@ from nightscan_tasks.cli import nightscan
 from nightscan_tasks.doctor import Finding, Level
 from nightscan_tasks.doctor.scrubs import scrubs
 from nightscan_tasks.tasks import scrubbing
-from worker.configuration import configure
 
 DATA = "user_data.00.tar.gz"
 Here = Callable[..., Result]
@@ -160,12 +159,12 @@ def eager(site: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
     """Tasks are done where they are sent."""
     for name, value in site.environ.items():
         monkeypatch.setenv(name, value)
-    app = Celery("eager")
-    app.conf.update(configure(site.system().settings))
-    app.conf.update(task_always_eager=True, task_store_eager_result=False, broker_url="memory://",
-                    result_backend="cache+memory://")
+    before = current_app._get_current_object()
+    app = Celery("eager", broker="memory://", backend="cache+memory://")
+    app.conf.task_always_eager = True
     yield app
     app.close()
+    before.set_current()
 
 
 def test_the_timetables_task_sends_one_for_each_store(eager: Celery, site: Any, damage: Any,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,19 @@ def test_what_verify_found_is_looked_at_tonight_and_what_it_read_counts(site: An
                for turn in plan.turns[1:])
     site.scrub("primary", NIGHTLY)
     assert site.verified("primary", set_id).problems == ()
+
+
+def test_a_reading_that_a_wrong_clock_dated_is_done_again_once(site: Any) -> None:
+    set_id = site.take()
+    system = site.system()
+    future = site.clock.now + timedelta(days=3650)
+    run_id = system.catalog().get(set_id).run_id
+    system.ledger.verify(run_id, Verified(set_id, "primary", future, 1, (), system.primary.url))
+    site.clock.forward(days=28)
+    assert site.scrub("primary", NIGHTLY).read_files == 4
+    assert site.verified("primary", set_id).verified_at < site.clock.now
+    site.clock.forward(days=1)
+    assert site.scrub("primary", NIGHTLY).read_files == 0
 
 
 def test_readings_of_another_place_do_not_count(site: Any) -> None:
