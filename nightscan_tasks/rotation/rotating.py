@@ -99,18 +99,21 @@ def _deleted(system: System, store: Store, set_id: SetId) -> str | None:
     try:
         catalog.delete(set_id)
     except StoreRefused as exc:
-        lost = before - {entry.key for entry in store.list(f"{set_id}/")}
-        if lost == {key}:
-            _put_back(store, key, manifest)
         system.audit.record(Action.DELETE, str(set_id), store=store.name, refused=str(exc))
-        if lost - {key}:  # no set any more: only what a sweep takes once the store lets it
-            return f"the store refused in the middle of its removal, what is left is swept later: {exc}"
-        return f"kept: the store refuses to delete it: {exc}"
+        lost = before - {entry.key for entry in store.list(f"{set_id}/")}
+        if not lost or (lost == {key} and _put_back(store, key, manifest)):
+            return f"kept: the store refuses to delete it: {exc}"
+        # No set any more, only what a sweep takes once the store lets it.
+        return f"the store refused in the middle of its removal, what is left is swept later: {exc}"
     return None
 
 
-def _put_back(store: Store, key: str, manifest: bytes) -> None:
+def _put_back(store: Store, key: str, manifest: bytes) -> bool:
+    """Whether the manifest is back, and the set with it."""
     try:
         store.put(key, [manifest], if_absent=True)
     except AlreadyExists:
-        return
+        return True
+    except StoreRefused:  # who may remove need not be one who may write
+        return False
+    return True
