@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.exceptions import SecurityError
 from kombu.utils.json import dumps
 
@@ -207,3 +208,11 @@ def test_a_body_that_has_no_signed_headers_is_no_task() -> None:
     app = SimpleNamespace(timetable=TIMETABLE, once=Once(0, 60))
     letter = Letter("operator.alice", time.time(), "1", [[], {}, {"chain": None}])
     assert examine(app, letter, {"task": "nightscan.reap", "id": "1"})
+
+
+def test_events_that_are_not_signed_are_not_listened_to() -> None:
+    app = Celery("listener", broker="memory://", set_as_current=False)
+    app.events_cls = "worker.signed.commands:SignedEvents"
+    with app.connection_for_read() as connection:
+        assert app.events.Receiver(connection.default_channel).accept == {"auth"}
+        assert app.events.Receiver(connection.default_channel, accept={"json"}).accept == {"auth"}
