@@ -11,7 +11,7 @@ from nightscan_tasks import backup
 from nightscan_tasks.backup import Request
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.ledger import Outcome, Verified
-from nightscan_tasks.model import GUIDE_NAME, Artifact, Days, Manifest, Plan, Report, SetId, Tier
+from nightscan_tasks.model import GUIDE_NAME, Artifact, Days, Failure, Manifest, Plan, Report, SetId, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 
@@ -54,21 +54,23 @@ class Site:
         plan = Plan(tier, components or ("user_data", "system_config"), Days(7))
         return backup.run_local(self.system(), Request(plan, tag))
 
-    def put(self) -> SetId:
+    def put(self, *, complete: bool = True, offsite: bool = True, damaged: bool = False) -> SetId:
         """A small daily set in every store, as a backup would leave it, and verified."""
         system = self.system()
         now, data = self.clock(), b"a small artifact"
         set_id, digest = SetId.at(Tier.DAILY, now), hashlib.sha256(data).hexdigest()
         artifact = Artifact(ARTIFACT, "system_config", "system_config", 100, digest, len(data), digest)
         manifest = Manifest(
-            set_id, str(set_id).replace("/", "-"), complete=True, opened_at=now, settled_at=now,
+            set_id, str(set_id).replace("/", "-"), complete=complete, opened_at=now, settled_at=now,
             encrypted_for=None, host="h", tag=None, artifacts=(artifact,),
-            components={"system_config": Report({"files": 1, "bytes": 100})})
-        for store in system.stores:
+            components={"system_config": Report({"files": 1, "bytes": 100})},
+            failures=() if complete else (Failure("redis", "SourceUnavailable", "down", now),))
+        for store in system.stores if offsite else (system.primary,):
             store.put(set_id.key(ARTIFACT), [data])
             store.put(set_id.key(GUIDE_NAME), [b"by hand"])
             Catalog(store).publish(manifest)
-            system.ledger.verify(manifest.run_id, Verified(set_id, store.name, now, 16, (), store.url))
+            problems = ("one bit",) if damaged and store.name == "primary" else ()
+            system.ledger.verify(manifest.run_id, Verified(set_id, store.name, now, 16, problems, store.url))
         return set_id
 
     def days(self, count: int) -> list[SetId]:

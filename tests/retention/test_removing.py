@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -294,3 +295,26 @@ def test_a_run_from_the_future_in_the_ledger_stops_rotation(site: Any) -> None:
     system = site.system()
     system.primary.put("runs/daily-20991231T020000Z/opened.json", [b"{}"])
     assert "the run daily-20991231T020000Z is from 2099" in str(rotated(system).held)
+
+
+def test_in_weeks_of_real_stores_what_has_to_stay_is_there(site: Any) -> None:
+    chance, system = random.Random(1), site.system()
+    put: dict[SetId, dict[str, bool]] = {}
+    held: set[SetId] = set()
+    for _day in range(16):
+        site.forward(days=1)
+        facts = {"complete": chance.random() < 0.85, "offsite": chance.random() < 0.8,
+                 "damaged": chance.random() < 0.1}
+        put[site.put(**facts)] = facts
+        if chance.random() < 0.1:
+            held.add(drawn := chance.choice(sorted(system.catalog().ids())))
+            rotation.hold(system, drawn, why="drawn by lot")
+        for store in system.stores:
+            rotated(system, store)
+        for store in system.stores:
+            there, primary = Catalog(store).ids(), store.name == "primary"
+            good = sorted(each for each, facts in put.items() if facts["complete"] and not (
+                facts["damaged"] if primary else not facts["offsite"]))
+            assert set(good[-2:]) <= set(there)
+            assert {each for each in held if primary or put[each]["offsite"]} <= set(there)
+    assert len(system.catalog().ids()) < len(put)
