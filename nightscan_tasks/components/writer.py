@@ -23,6 +23,7 @@ from nightscan_tasks.components.tree import Elsewhere, Trees
 from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Buffer
 
+_CAPABILITIES = b"security.capability"
 _ZEROS = memoryview(bytes(1 << 20))
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -95,11 +96,20 @@ class Writer:
         elif entry.kind is Kind.HARD_LINK:
             return self._link(entry, folder, name)
         elif entry.kind is Kind.FILE:
+            self._refuse_rights_of_root(entry)
             self._write(entry, content, os.open(name, _NEW_FILE, 0o600, dir_fd=folder))
             return self._sha256.hexdigest()
         else:
             self._make_special(entry, folder, name)
         return ""
+
+    def _refuse_rights_of_root(self, entry: Restored) -> None:
+        """Whoever may write a set could else leave a program that makes anybody root."""
+        if self._chown and ((entry.mode & stat.S_ISUID and entry.uid == 0)
+                            or (entry.mode & stat.S_ISGID and entry.gid == 0)):
+            raise RestoreRefused(f"{shown(entry.path)} would run with the rights of root, whoever starts it "
+                                 f"(mode {entry.mode:04o}): such a file is not put back; if it is wanted, "
+                                 f"unpack it by hand, as the set's RESTORE.md says")
 
     def _make_special(self, entry: Restored, folder: int, name: bytes) -> None:
         if entry.kind is Kind.SYMLINK:
@@ -131,6 +141,9 @@ class Writer:
             self.problems.note(f"{shown(entry.path)} is another name of {shown(entry.target)}, which "
                                f"was not unpacked: include that one too")
             return None
+        except PermissionError as exc:  # as for a folder
+            raise RestoreRefused(f"{shown(entry.path)} cannot be another name of {shown(entry.target)}: "
+                                 f"{exc.strerror}") from exc
         if not self._hashed:
             return ""
         with os.fdopen(os.open(name, _OLD_FILE, dir_fd=folder), "rb", buffering=0) as file:
@@ -171,6 +184,10 @@ class Writer:
         if self._chown:
             os.fchown(descriptor, entry.uid, entry.gid)
         for name, value in entry.xattrs:
+            if name == _CAPABILITIES:  # rights of root, for whoever starts the program
+                self.problems.note_file(entry.path, "lost its capabilities, which are not put back: setcap "
+                                                    "gives them again")
+                continue
             try:
                 os.setxattr(descriptor, name, value)
             except OSError as exc:
