@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from chaos import model
-from chaos.faults import FAULTS
+from chaos.faults import FAULTS, endings
 from chaos.figures import Figures
 from chaos.model import Asked
 from chaos.restoring import restore_one, scratch
@@ -66,7 +66,7 @@ def _play(site: Site, chapter: Chapter, figures: Figures, told: Told) -> None:
 def _count(site: Site, chapter: Chapter, asked: Asked, outcome: Outcome, figures: Figures) -> None:
     figures.endings[outcome.ending] += 1
     figures.wrong += model.judge(site, asked, outcome, site.marks)
-    allowed = frozenset().union(*(FAULTS[each.fault].endings for each in chapter.strikes))
+    allowed = frozenset().union(*(endings(site, each.fault) for each in chapter.strikes))
     if outcome.ending not in allowed:
         why = "; ".join([*(f"{each.part}: {each.message}" for each in outcome.failures), *outcome.notes])
         figures.unexpected.append(f"{asked.run_id} is {outcome.ending} after {_names(chapter)}: {why}")
