@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -17,6 +17,7 @@ from nightscan_tasks.model import COMPONENTS, Plan
 from nightscan_tasks.restore.choosing import Choice
 from nightscan_tasks.restore.identity import same_database, same_redis
 from nightscan_tasks.settings import Settings, without_secret
+from nightscan_tasks.settings.addresses import problem_of
 from nightscan_tasks.system import server_of
 
 FULL = "full"
@@ -118,8 +119,19 @@ def full_target(given: SecretStr | None, settings: Settings) -> SecretStr | None
 
 
 def has_password(given: SecretStr | None) -> bool:
-    """Whether a URI holds a password, which must not be in a message."""
-    return given is not None and bool(urlsplit(given.get_secret_value()).password)
+    """Whether an address holds a password, which must not be in a message; or may: it cannot be read."""
+    text = given.get_secret_value() if given is not None else ""
+    if not text or ("/" not in text and "=" not in text):  # nothing, or a bare name
+        return False
+    if problem_of(text):
+        return True
+    if "://" in text and not text.startswith(("postgresql:", "postgres:")):
+        parts = urlsplit(text)
+        return bool(parts.password or parse_qs(parts.query).get("password"))
+    try:
+        return not {"password", "sslpassword"}.isdisjoint(conninfo_to_dict(text))
+    except ProgrammingError:
+        return True
 
 
 def _fact(facts: Mapping[str, object], key: str) -> str:
@@ -162,6 +174,9 @@ def targets_of(place: Place, settings: Settings) -> Targets:
 def with_targets(request: Request, settings: Settings) -> Request:
     """The request with its targets completed. `RestoreRefused` for the broker, and for what is live."""
     redis = request.targets.redis
+    for target, given in (("database", request.targets.database), ("Redis", redis)):
+        if given is not None and (problem := problem_of(given.get_secret_value())):
+            raise SettingsError(f"the target {target}: {problem}")
     for name, url in (("broker", settings.broker_url), ("result store", settings.results)):
         if redis is not None and server_of(redis) and server_of(redis) == server_of(url):
             raise RestoreRefused(f"{_redis_place(redis)} is the {name} of this program: a restore into it "

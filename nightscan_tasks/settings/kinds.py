@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from nightscan_tasks.model import Tier
+from nightscan_tasks.settings.addresses import problem_of
 
 
 def _split(value: object) -> object:
@@ -75,8 +76,22 @@ def _redis(value: SecretStr) -> SecretStr:
 
 
 def _of_scheme(value: SecretStr, schemes: set[str], problem: str) -> SecretStr:
-    if value.get_secret_value() and urlsplit(value.get_secret_value()).scheme not in schemes:
+    if value.get_secret_value() and value.get_secret_value().partition("://")[0] not in schemes:
         raise ValueError(problem)
+    return _address(value)
+
+
+def _address(value: SecretStr) -> SecretStr:
+    if problem := problem_of(value.get_secret_value()):
+        raise ValueError(problem)
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if problem := problem_of(value):
+        raise ValueError(problem)
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("keys do not belong in it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     return value
 
 
@@ -92,3 +107,5 @@ Percent = Annotated[int, AfterValidator(_percent)]
 LockMode = Annotated[str, AfterValidator(_lock_mode)]
 PostgresUri = Annotated[SecretStr, AfterValidator(_postgres)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_address)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]

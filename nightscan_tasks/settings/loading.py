@@ -94,7 +94,8 @@ def _explain(error: Any, sources: Mapping[str, str]) -> str:
     info = Settings.model_fields.get(field)
     example = f"; for example {name}={info.examples[0]}" if info and info.examples else ""
     secret = info is not None and info.annotation is SecretStr
-    value = "" if secret else f" {error['input']!r}"
+    # What has a `@` may be an address with a password in it, whatever setting it was written into.
+    value = "" if secret or "@" in str(error["input"]) else f" {error['input']!r}"
     reason = error["msg"].removeprefix("Value error, ")
     return f"{name}{value} (from {sources.get(name, 'its default')}) is wrong: {reason}{example}"
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from nightscan_tasks.model import Tier
 from nightscan_tasks.settings.kinds import (
+    Endpoint,
     Fingerprints,
     LockMode,
     Percent,
@@ -20,6 +21,7 @@ from nightscan_tasks.settings.kinds import (
     Positive,
     PostgresUri,
     RedisUrl,
+    SecretUrl,
     TierDays,
     Words,
     Zone,
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
                                  (), "further offsite stores, as URLs or directories")
     bucket: str = _named("AWS_BACKUP_BUCKET", "nightscan-backups", "",
                          "the bucket of the first offsite store, s3://BUCKET/nightscan")
-    s3_endpoint: str = _named("AWS_ENDPOINT_URL", "https://s3.example.org", "",
+    s3_endpoint: Endpoint = _named("AWS_ENDPOINT_URL", "https://s3.example.org", "",
                               "an S3 that is not Amazon's")
     s3_storage_class: str = _named("NIGHTSCAN_S3_STORAGE_CLASS", "STANDARD_IA", "STANDARD_IA",
                                    "the storage class of what is uploaded")
@@ -108,10 +110,10 @@ class Settings(BaseSettings):
         "NIGHTSCAN_GPG_PASSPHRASE_FILE", "/run/secrets/backup-key", None,
         "the file with the private key's passphrase, where there is one; empty: gpg's agent knows it")
 
-    broker_url: SecretStr = _named("NIGHTSCAN_BROKER_URL", "redis://localhost:6380/0",
+    broker_url: SecretUrl = _named("NIGHTSCAN_BROKER_URL", "redis://localhost:6380/0",
                                    SecretStr("redis://localhost:6380/0"),
                                    "Celery's broker; never the Redis that is backed up")
-    result_backend: SecretStr = _named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
+    result_backend: SecretUrl = _named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
                                        SecretStr(""), "Celery's results; empty: the broker")
     message_key: Path | None = _named(
         "NIGHTSCAN_MESSAGE_KEY", "/etc/nightscan/messages/fast.key", None,
@@ -212,9 +214,9 @@ class Settings(BaseSettings):
         "this host's own copy of the audit record; empty: .nightscan_audit below NIGHTSCAN_ROOT")
 
     email: str = _named("BACKUP_EMAIL", "admin@nightscan.com", "", "who is mailed")
-    slack_webhook_url: SecretStr = _named("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…",
+    slack_webhook_url: SecretUrl = _named("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/…",
                                           SecretStr(""), "where Slack is told")
-    sentry_dsn: SecretStr = _named("SENTRY_DSN", "https://key@sentry.example.org/1", SecretStr(""),
+    sentry_dsn: SecretUrl = _named("SENTRY_DSN", "https://key@sentry.example.org/1", SecretStr(""),
                                    "where errors are reported")
 
     @classmethod
