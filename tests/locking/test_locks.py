@@ -88,6 +88,15 @@ def test_an_older_version_that_is_locked_keeps_the_newer_one_too(locking: Any) -
     assert store.locked_until("daily/a/x") is not None
 
 
+def test_a_locked_neighbour_whose_name_begins_the_same_keeps_nothing(locking: Any) -> None:
+    store = locking.store()
+    locking.put_locked("daily/a/x.sig")
+    store.put("daily/a/x", [b"x"])
+    assert store.locked_until("daily/a/x") is None
+    store.delete("daily/a/x")
+    assert [entry.key for entry in store.list()] == ["daily/a/x.sig"]
+
+
 def test_the_longest_of_its_locks_is_told(locking: Any) -> None:
     locking.put_locked("daily/a/x", seconds=7200)
     locking.put_locked("daily/a/x", seconds=60)
