@@ -220,7 +220,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def endings(site: Site, fault: str) -> frozenset[Ending]:
-    """How a run may end that meets a fault. Where the ledger is in S3, S3's faults are the primary store's."""
+    """How a run may end that meets a fault. Where the ledger is in S3, its faults are the primary store's."""
     found = FAULTS[fault].endings
     return _PARTS_LOST if site.system.primary.url.startswith("s3:") and found == _COPIES_LATER else found
 
