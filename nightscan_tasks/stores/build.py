@@ -27,8 +27,8 @@ def build_store(name: str, url: str, settings: Settings) -> Store:
     Nothing is asked of a server or disk yet, except for the user and group of `NIGHTSCAN_OWNER`.
     """
     parts = urlsplit(url)
-    if "@" in parts.netloc:
-        raise SettingsError(f"the {name} store's URL has something before an @: keys do not belong in it, set "
+    if not {"@", ":"}.isdisjoint(parts.netloc):
+        raise SettingsError(f"the {name} store's URL cannot be used: keys do not belong in it, set "
                             f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if "://" not in url:
         return _directory(name, url, settings)
