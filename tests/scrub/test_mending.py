@@ -12,6 +12,7 @@ import pytest
 from nightscan_tasks.audit import Action
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import StoreError
+from nightscan_tasks.ledger import Verified
 from nightscan_tasks.ledger.reads import Kind, Scrubbed
 from nightscan_tasks.model import Chunks
 from nightscan_tasks.scrub import Wish, scrub
@@ -93,12 +94,18 @@ def test_what_no_store_has_whole_is_told_and_is_no_good_set_any_more(site: Any, 
     key = set_id.key(DATA)
     for store in ("primary", "offsite"):
         damage.at(store, key, 100)
+    system = site.system()
+    earlier = [f"offsite {set_id.key(name)} is damaged: …" for name in (DATA, CONFIG)]
+    system.ledger.verify(system.catalog().get(set_id).run_id, Verified(
+        set_id, "offsite", system.clock(), 1, tuple(earlier), system.store("offsite").url))
     found = site.scrub("primary")
     assert kinds(found) == [(Kind.DAMAGED, key)]
     assert "offsite daily" in found.findings[0].what
     assert repairs(site) == []
+    told = site.verified("offsite", set_id).problems
+    assert [set_id.key(CONFIG) in each for each in told] == [True, False]  # what was known stays, once
     for store in ("primary", "offsite"):
-        assert key in site.verified(store, set_id).problems[0]
+        assert key in site.verified(store, set_id).problems[-1]
         assert len(site.data(store, key)) > 60_000  # nothing is deleted
     again = site.scrub("primary", Wish())
     assert again.findings == ()  # it is not read every night in vain, but still told

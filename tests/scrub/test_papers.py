@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nightscan_tasks.audit import Action
+from nightscan_tasks.catalog import signature_name
 from nightscan_tasks.ledger.reads import Kind, Scrubbed
 from nightscan_tasks.model import MANIFEST_NAME, SetId
 from nightscan_tasks.scrub import Wish
@@ -178,14 +179,19 @@ def test_every_paper_of_a_signed_set_is_mended(site: Any, damage: Any, signed: S
 
 
 def test_no_forged_set_is_given_a_signature(site: Any, damage: Any, signed: SetId) -> None:
-    """Its guide is written anew, for it follows from the manifest; vouched for it is not."""
+    """Nor a guide: whoever types commands out of it would be vouched for by us."""
     system = site.system()
     forged = SetId(signed.tier, datetime(2026, 1, 1, tzinfo=UTC))
     manifest = edited(set_id=str(forged), run_id="daily-20260101T000000Z")(
         site.data("primary", signed.key(MANIFEST_NAME)))
+    [name] = [each for each in site.names("primary", signed) if each.startswith("manifest.json.")]
+    of_another = site.data("primary", signed.key(name))
+    own = signature_name(MANIFEST_NAME, manifest)
+    system.store("offsite").put(forged.key(own), [of_another])
     system.store("offsite").put(forged.key(MANIFEST_NAME), [manifest])
     site.scrub("offsite", NIGHTLY)
-    assert [name for name in site.names("offsite", forged) if name.endswith(".asc")] == []
+    assert [name for name in site.names("offsite", forged) if name.endswith(".asc")] == [own]
+    assert site.data("offsite", forged.key(own)) == of_another
 
 
 def test_a_set_that_lost_its_signature_for_good_is_no_good_one(site: Any, damage: Any, signed: SetId) -> None:

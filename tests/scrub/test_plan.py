@@ -77,6 +77,11 @@ def test_what_was_read_earlier_in_the_night_counts() -> None:
     assert [turn.copy for turn in again.turns] == [turn.copy for turn in tonight.turns[half:]]
 
 
+def test_what_is_due_is_read_however_much_was_read_earlier_in_the_night() -> None:
+    """A scrub that was killed is gone on with: what it read is not taken off what it did not."""
+    assert len(names([copy(str(number), read=29) for number in range(4)], Allowance(30, done_bytes=10**6))) == 4
+
+
 def test_asked_for_bytes_are_read_whatever_the_days_ask_for() -> None:
     copies = [copy(str(number), read=1 + number / 100) for number in range(10)]
     assert len(names(copies, Allowance(days=30, done_bytes=5000, asked_bytes=300))) == 3
