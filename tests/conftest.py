@@ -28,7 +28,7 @@ from nightscan_tasks.world.world import World
 
 # Nothing is written into the checkout, and a busy machine is no failure.
 hypothesis.settings.register_profile("here", database=None, deadline=None)
-hypothesis.settings.register_profile("fuzz", database=None, deadline=None, max_examples=3000,
+hypothesis.settings.register_profile("fuzz", database=None, deadline=None, max_examples=500,
                                      print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "here"))
 

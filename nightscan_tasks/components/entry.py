@@ -89,5 +89,5 @@ def read_index_line(line: bytes) -> Indexed:
                       unquoted(found["user"]), unquoted(found["group"]), int(found["bytes"]),
                       unquoted(found["target"]))
         return Indexed(entry, str(found["sha256"]), unquoted(found["problem"]).decode())
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError) as exc:
         raise ManifestInvalid(f"not a line of an index: {line[:200]!r}") from exc

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 scaled = settings(max_examples=max(10, settings().max_examples // 5))
-"""For tests with many kinds of examples: twenty in `make test`, six hundred in `make fuzz`."""
+"""For tests with many kinds of examples: twenty in `make test`, a hundred in each round of `make fuzz`."""
 
 Mutation = Callable[[bytearray, st.DrawFn], None]
 _NUMBERS = (b"0", b"-1", b"9" * 30, b"1e999", b"4294967296", b"18446744073709551615", b"77777777777")

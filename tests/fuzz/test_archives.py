@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -142,6 +142,7 @@ def test_members_of_any_names_and_kinds_leave_what_is_outside_alone(
 
 
 @scaled
+@example(INDEX.replace(b'"bytes": 4', b'"bytes": 1e999'))
 @given(st.one_of(mutated((INDEX,)), st.binary(max_size=300)))
 def test_a_line_of_an_index_is_read_or_refused(line: bytes) -> None:
     with contextlib.suppress(ManifestInvalid):
