@@ -69,6 +69,10 @@ def test_workers_verify_rotate_and_restore(typed: Typed, env: Mapping[str, str])
     assert verified.status == 0, verified.err
     assert verified.json["sound"] is True
     assert set(verified.json["stores"]) == {"primary", "offsite"}
+    scrubbed = typed("scrub", "--all", "--json", env=env)
+    assert scrubbed.status == 0, scrubbed.err
+    assert {each["store"]: each["findings"] for each in scrubbed.json} == {"primary": [], "offsite": []}
+    assert all(each["read_files"] for each in scrubbed.json)
     assert typed("rotate", env=env).status == 0
     restored = typed("restore", "database", "--set", taken["set_id"], "--from", "offsite", "--json", env=env)
     assert restored.status == 0, restored.err

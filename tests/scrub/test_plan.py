@@ -79,7 +79,8 @@ def test_what_was_read_earlier_in_the_night_counts() -> None:
 
 def test_what_is_due_is_read_however_much_was_read_earlier_in_the_night() -> None:
     """A scrub that was killed is gone on with: what it read is not taken off what it did not."""
-    assert len(names([copy(str(number), read=29) for number in range(4)], Allowance(30, done_bytes=10**6))) == 4
+    copies = [copy(str(number), read=29) for number in range(4)]
+    assert len(names(copies, Allowance(30, done_bytes=10**6))) == 4
 
 
 def test_asked_for_bytes_are_read_whatever_the_days_ask_for() -> None:
