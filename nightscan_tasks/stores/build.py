@@ -29,7 +29,8 @@ def build_store(name: str, url: str, settings: Settings) -> Store:
     parts = urlsplit(url)
     if not {"@", ":"}.isdisjoint(parts.netloc):
         raise SettingsError(f"the {name} store's URL cannot be used: keys do not belong in it, set "
-                            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+                            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; valid is for example "
+                            f"s3://nightscan-backups/nightscan")
     if "://" not in url:
         return _directory(name, url, settings)
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
