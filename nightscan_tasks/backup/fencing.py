@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.errors import AlreadyExists, Busy, Locked, NotFound
+from nightscan_tasks.errors import AlreadyExists, Busy, NotFound, StoreRefused
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.model import MANIFEST_NAME, Buffer, Chunks, Manifest, SetId, Stored
 from nightscan_tasks.stores.base import Store
@@ -48,12 +48,15 @@ def withdraw(system: System, late: Outcome) -> None:
 
 
 def _clear(store: Store, key: str) -> bool:
-    """Remove what a try that died left; False where a lock keeps it: a newer version has to cover it."""
+    """Remove what a try that died left; False where that is refused: a newer version has to cover it.
+
+    An object lock refuses, and so does a bucket in which the writer's keys may not delete.
+    """
     if store.stat(key) is None:
         return True
     try:
         store.delete(key)
-    except Locked:
+    except StoreRefused:
         return False
     return True
 

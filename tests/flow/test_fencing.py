@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nightscan_tasks import backup
-from nightscan_tasks.errors import Busy, LeaseLost
+from nightscan_tasks.errors import Busy, LeaseLost, Locked
 from nightscan_tasks.ledger import Ending, Run
 from nightscan_tasks.model import MANIFEST_NAME, Buffer, Days, Plan, Stored, Tier
 from nightscan_tasks.stores.base import Store
@@ -118,3 +118,20 @@ def test_who_stood_still_looks_at_its_lease_before_it_goes_on(system: System, si
         system.leases.acquire("bench", "the next")
         with pytest.raises(LeaseLost):
             go_on(check)
+
+
+def test_where_nothing_may_be_deleted_what_a_dead_try_left_is_covered(
+        system: System, site: Any, opened: Opened) -> None:
+    run = opened(system, WEEKLY)
+    writer = site.system()
+    refusing = Sleepy(writer.primary, "", lambda: None)
+    vars(refusing)["delete"] = refuse
+    vars(writer)["primary"] = refusing
+    writer.primary.put(run.set_id.key("system_config.tar.gz"), [b"left by a try that died"])
+    record = backup.dump(writer, run.run_id, "system_config")
+    assert backup.dumping.unchanged(system, run, record)
+
+
+def refuse(key: str) -> None:
+    if "/system_config.tar.gz" in key:
+        raise Locked(f"{key} stays until tomorrow")
