@@ -161,7 +161,7 @@ def test_the_nightly_amount_stays_even(sizes: list[int], days: int) -> None:
         store.night()
         assert store.oldest() <= timedelta(days=days)
     even = sum(sizes) / (days - days // 10)
-    assert max(store.amounts) <= even + 2 * max(sizes)
+    assert max(store.amounts) <= even + 4 * max(sizes)  # none can be read in part
 
 
 @settings(max_examples=20)
