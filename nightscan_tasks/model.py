@@ -130,6 +130,11 @@ class SetId:
             lambda value: value if isinstance(value, cls) else cls.parse(str(value)),
             serialization=core_schema.to_string_ser_schema())
 
+    @property
+    def run_id(self) -> str:
+        """The name of the run that makes this set."""
+        return str(self).replace("/", "-")
+
     def key(self, name: str) -> str:
         """The key in a store of this set's file `name`."""
         return f"{self}/{name}"

@@ -111,7 +111,7 @@ def _open(system: System, request: Request) -> Run:
 def _run(system: System, request: Request, now: datetime) -> Run:
     set_id = SetId.at(request.plan.tier, now)
     return Run(
-        run_id=str(set_id).replace("/", "-"), set_id=set_id, plan=request.plan, tag=request.tag,
+        run_id=set_id.run_id, set_id=set_id, plan=request.plan, tag=request.tag,
         parts=parts_of(system, request.plan), archives=system.settings.user_data_archives,
         offsites=tuple(store.name for store in system.offsites), opened_at=system.clock(),
         deadline_seconds=system.settings.deadline_seconds, host=system.host)

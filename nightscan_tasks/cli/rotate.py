@@ -84,7 +84,7 @@ def _stopped(held: str | None, frozen: Mapping[str, str]) -> Iterator[str]:
 def _rotate(system: System, name: str) -> dict[str, Any]:
     store = system.store(name)
     done = rotation.rotate(system, store, RETENTION)
-    swept = rotation.sweep(system, store)
+    swept = rotation.sweep(system, store, RETENTION)
     return {"store": name, "held": done.held,
             "frozen": {str(tier): why for tier, why in done.frozen.items()},
             "removed": [str(each) for each in done.remove], "kept": len(done.keep), "swept": len(swept)}

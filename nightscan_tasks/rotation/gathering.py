@@ -77,7 +77,7 @@ def _elsewhere(system: System, store: Store, trusted: frozenset[SetId]) -> Elsew
 def _sightings(system: System, entries: Iterable[Entry], readings: Iterable[Verified],
                trusted: frozenset[SetId]) -> Iterator[Sighting]:
     """Moments that the stores and the ledger speak of, but for the sets that a person looked at."""
-    known = {_run_id(set_id) for set_id in trusted}
+    known = {set_id.run_id for set_id in trusted}
     for entry in entries:
         if isinstance(entry, Manifest) and entry.set_id not in trusted:
             yield Sighting(entry.settled_at, f"the end of {entry.set_id}")
@@ -90,7 +90,3 @@ def _sightings(system: System, entries: Iterable[Entry], readings: Iterable[Veri
             with suppress(ValueError):  # not a run's name
                 moment = datetime.strptime(found[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
                 yield Sighting(moment, f"the run {run_id}")
-
-
-def _run_id(set_id: SetId) -> str:
-    return str(set_id).replace("/", "-")

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import StoreRefused
-from nightscan_tasks.model import MANIFEST_NAME, SetId, Tier
+from nightscan_tasks.ledger import Ending
+from nightscan_tasks.model import MANIFEST_NAME, Keep, SetId, Tier
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
 _LEDGER_DAYS = 400
 
 
-def sweep(system: System, store: Store) -> list[str]:
+def sweep(system: System, store: Store, keep: Mapping[Tier, Keep] | None = None) -> list[str]:
     """Remove what crashed writes and dead runs left behind, and say what it was.
 
-    Only what is older than any run may last, and belongs to no open run, is rubbish.
+    Only what is older than any run may last, and belongs to no open run, is rubbish. A set that was
+    published here, and whose time by `keep` has not come, has lost its manifest: a scrub brings that back.
     """
     now = system.clock()
     before = now - timedelta(seconds=2 * system.settings.deadline_seconds)
     swept = list(store.sweep(before))
     busy = {run.set_id for run in system.ledger.open_runs(now=now)}
     for set_id, keys in _leftovers(store, before).items():
-        for key in keys if set_id not in busy else ():
+        spared = set_id in busy or _is_due(system, store, set_id, (keep or {}).get(set_id.tier, Keep()))
+        for key in keys if not spared else ():
             with suppress(StoreRefused):  # locked in the bucket: a later sweep takes it
                 store.delete(key)
                 swept.append(key)
@@ -43,6 +47,13 @@ def forget_old_runs(system: System) -> list[str]:
             system.ledger.remove(run_id)
             forgotten.append(run_id)
     return forgotten
+
+
+def _is_due(system: System, store: Store, set_id: SetId, rule: Keep) -> bool:
+    """Whether the store should have the set: published there, and rotation has no reason to take it."""
+    outcome = system.ledger.outcome(set_id.run_id)
+    published = outcome is not None and outcome.ending is not Ending.FAILED and store.name in outcome.stores
+    return published and not rule.expired(set_id.taken_at, now=system.clock())
 
 
 def _leftovers(store: Store, before: datetime) -> dict[SetId, list[str]]:

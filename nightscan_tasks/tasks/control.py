@@ -91,7 +91,7 @@ def _rotate(system: System, store: Store, *, dry_run: bool) -> Json:
         done = rotation.rotate(system, store, RETENTION)
     except Busy:
         return {"store": store.name, "state": "another rotation is under way"}
-    return _rotation(done, rotation.sweep(system, store))
+    return _rotation(done, rotation.sweep(system, store, RETENTION))
 
 
 @shared_task(name="nightscan.replicate", bind=True)

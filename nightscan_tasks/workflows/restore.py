@@ -24,7 +24,8 @@ def wanted(what: str = FULL, *, set_id: str | None = None, tier: str | None = No
     """The request for `full`, or for one component.
 
     The set: by id; or the `index`-th newest of a tier (1 is the newest), or from before a moment (ISO
-    8601); else the newest complete one. `unsigned`: whatever its signature is worth. ValueError, or `RestoreRefused`, where it makes no sense.
+    8601); else the newest complete one. `unsigned`: whatever its signature is worth. ValueError, or
+    `RestoreRefused`, where it makes no sense.
     """
     targets = targets_of(target_db, target_redis, target_root)
     part = Part(tuple(tables), tuple(schemas), tuple(databases), tuple(keys), tuple(paths))

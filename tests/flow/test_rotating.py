@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nightscan_tasks import backup, rotation
+from nightscan_tasks import backup, rotation, scrub
 from nightscan_tasks.backup import Request
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.ledger import Run
-from nightscan_tasks.model import Days, Plan, Tier
+from nightscan_tasks.model import MANIFEST_NAME, Days, Plan, SetId, Tier
 from nightscan_tasks.system import System
 from nightscan_tasks.workflows import RETENTION
 
@@ -69,6 +69,19 @@ def test_the_rubbish_of_a_dead_run_is_swept_but_not_what_is_at_work(site: Any, o
     Catalog(system.primary).delete(dead.set_id)
     stray = f"{dead.set_id}/database.sql.gz"
     system.primary.put(stray, [b"left over"])
-    site.clock.forward(days=2)
-    assert rotation.sweep(system, system.primary) == [stray]
+    site.clock.forward(days=8)
+    assert rotation.sweep(system, system.primary, RETENTION) == [stray]
     assert system.primary.stat(stray) is None
+
+
+def test_a_set_that_lost_its_manifest_before_its_time_is_kept_for_a_scrub_to_mend(site: Any) -> None:
+    (name,) = taken(site, 1)
+    set_id, system = SetId.parse(name), site.system()
+    system.primary.delete(set_id.key(MANIFEST_NAME))
+    site.clock.forward(days=3)
+    assert rotation.sweep(system, system.primary, RETENTION) == []
+    scrub.scrub(system, "primary", scrub.Wish(keep=RETENTION))
+    assert set_id in Catalog(system.primary).ids()
+    site.clock.forward(days=6)
+    system.primary.delete(set_id.key(MANIFEST_NAME))
+    assert rotation.sweep(system, system.primary, RETENTION) != []
