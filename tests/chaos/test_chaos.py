@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chaos.figures import Figures
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FAULTS = ("kill a worker", "kill gpg", "flush the results", "S3 403", "deliver again")
+FAULTS = ("kill a worker", "kill gpg", "flush the results", "S3 403")
 
 
 @pytest.fixture(scope="module")

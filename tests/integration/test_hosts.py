@@ -34,9 +34,9 @@ def hosts(site: dict[str, str], crews: Callable[..., Any], s3_server: Any, until
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
-        # The one that decides has no application, no key ring and no database: only S3 and the broker.
+        # The one that decides has no application and no database: only S3, the broker, and what signs.
         here = {name: str(folders["control"] / "nothing") for name in (
-            "NIGHTSCAN_ROOT", "NIGHTSCAN_ETC", "NIGHTSCAN_BACKUP_DIR", "NIGHTSCAN_GPG_HOME")}
+            "NIGHTSCAN_ROOT", "NIGHTSCAN_ETC", "NIGHTSCAN_BACKUP_DIR")}
         there = {"NIGHTSCAN_BACKUP_DIR": str(folders["data"] / "nothing")}
         starting = [
             crew.start("control", "control", **here, NIGHTSCAN_TEMP_DIR=str(folders["control"]),
