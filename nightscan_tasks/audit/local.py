@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from nightscan_tasks import wire
 from nightscan_tasks.audit.records import Line
 from nightscan_tasks.errors import ManifestInvalid
-from nightscan_tasks.stores.folders import DIRECTORY_MODE, FILE_MODE, Owner
+from nightscan_tasks.stores.folders import FILE_MODE, Owner, made
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCK = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,7 +68,8 @@ class LocalCopy:
     @contextmanager
     def _opened(self, path: Path, flags: int) -> Iterator[int]:
         owner = Owner.parse(self._owner)
-        self._make_folder(owner)
+        with made(self.path.parent.absolute(), (), owner):
+            pass
         try:
             fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, FILE_MODE)
         except FileExistsError:
@@ -79,19 +80,6 @@ class LocalCopy:
             yield fd
         finally:
             os.close(fd)
-
-    def _make_folder(self, owner: Owner) -> None:
-        folder = self.path.parent
-        if folder.is_dir():
-            return
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            folder.mkdir(DIRECTORY_MODE)
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                owner.own(fd, DIRECTORY_MODE)
-            finally:
-                os.close(fd)
 
 
 def _write(fd: int, line: Line) -> None:

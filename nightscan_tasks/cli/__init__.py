@@ -10,9 +10,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded (for example n
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from nightscan_tasks.cli.group import Group, Lazy
+
+_FOLDERS_0750_FILES_0640 = 0o027
 
 _COMMANDS = (
     Lazy("doctor", "check everything that a backup will need"),
@@ -42,11 +46,13 @@ _COMMANDS = (
              epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded.")
 @click.version_option(package_name="nightscan-tasks", prog_name="nightscan")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def nightscan(*, debug: bool) -> None:
+def nightscan(*, debug: bool) -> None:  # noqa: ARG001 - the group looks for it in the context
     """Back up NightScan, and put it back.
 
     Commands work through the broker and its workers; with --local, in this process.
     """
+    before = os.umask(_FOLDERS_0750_FILES_0640)
+    click.get_current_context().call_on_close(lambda: os.umask(before))
 
 
 def main() -> None:

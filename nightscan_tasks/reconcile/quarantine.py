@@ -18,6 +18,7 @@ from nightscan_tasks.components.tree import GrowingTree, Tree
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.reconcile.fetching import Before
 from nightscan_tasks.reconcile.moving import Place, move
+from nightscan_tasks.stores.folders import Owner, made
 
 RECORD = "moves.jsonl"
 _BATCH = 1000
@@ -43,7 +44,8 @@ class Quarantine:
         if scratch.execute("SELECT 1 FROM orphan LIMIT 1").fetchone() is None:
             return 0
         try:
-            self.today.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with made(self.folder.absolute(), (), Owner()):  # 0750, whatever the umask
+                self.today.mkdir(exist_ok=True, mode=0o700)
         except OSError as exc:
             problems.note(f"{self.today} cannot be made: {exc.strerror}; set NIGHTSCAN_QUARANTINE_DIR")
             return 0

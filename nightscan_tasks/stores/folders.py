@@ -159,10 +159,12 @@ def _root(root: Path, owner: Owner) -> int:
     try:
         return os.open(root, _ROOT)
     except FileNotFoundError:
-        root.parent.mkdir(parents=True, exist_ok=True)
-    with opened(root.parent) as parent:
+        parent = _root(root.parent, owner)
+    try:
         fd = _below(parent, root.name, owner)
         os.fsync(parent)
+    finally:
+        os.close(parent)
     return fd
 
 
