@@ -8,6 +8,7 @@ from typing import Any
 import sentry_sdk
 from celery.signals import beat_init, celeryd_init
 from sentry_sdk.integrations.celery import CeleryIntegration
+from sentry_sdk.integrations.stdlib import StdlibIntegration
 
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
@@ -43,8 +44,13 @@ def connect(settings: Settings) -> None:
 
 
 def report_errors(settings: Settings) -> None:
-    """Send errors to Sentry, if there is one: without local variables, which may hold secrets."""
+    """Send errors to Sentry, if there is one: without local variables, which may hold secrets.
+
+    Nor does anything of Sentry's go elsewhere: traces would put the key of its project into every message
+    and into the environment of every program, and note each argument list and each address asked for.
+    """
     dsn = settings.sentry_dsn.get_secret_value()
     if dsn:
         sentry_sdk.init(dsn=dsn, include_local_variables=False, send_default_pii=False,
-                        integrations=[CeleryIntegration(monitor_beat_tasks=False)])
+                        integrations=[CeleryIntegration(propagate_traces=False, monitor_beat_tasks=False)],
+                        disabled_integrations=[StdlibIntegration()])
