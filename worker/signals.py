@@ -46,11 +46,12 @@ def connect(settings: Settings) -> None:
 def report_errors(settings: Settings) -> None:
     """Send errors to Sentry, if there is one: without local variables, which may hold secrets.
 
-    Nor does anything of Sentry's go elsewhere: traces would put the key of its project into every message
-    and into the environment of every program, and note each argument list and each address asked for.
+    Nor does anything of Sentry's go elsewhere: traces would put the key of its project into every message,
+    every request to S3 and the environment of every program, and tell of each address asked for.
     """
     dsn = settings.sentry_dsn.get_secret_value()
     if dsn:
         sentry_sdk.init(dsn=dsn, include_local_variables=False, send_default_pii=False,
+                        trace_propagation_targets=[], auto_enabling_integrations=False,
                         integrations=[CeleryIntegration(propagate_traces=False, monitor_beat_tasks=False)],
                         disabled_integrations=[StdlibIntegration()])
