@@ -195,7 +195,7 @@ def test_one_run_at_a_time(night: Night) -> None:
 
 
 def test_flower_shows_each_worker_doing_only_the_tasks_of_its_queue(night: Night) -> None:
-    mine = [task for task in night.tasks.values() if task["name"] and task["worker"]]
+    mine = [task for task in night.tasks.values() if task["name"] and task.get("worker")]
     did: dict[str, set[str]] = {}
     for task in mine:
         did.setdefault(task["worker"].partition("@")[0], set()).add(task["name"].removeprefix("nightscan."))

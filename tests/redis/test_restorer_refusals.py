@@ -186,9 +186,9 @@ def test_a_database_that_holds_an_old_state_is_not_replaced(server: Any, tmp_pat
 def test_a_damaged_artifact_leaves_nothing(server: Any, kind: str, how: str, tmp_path: Path) -> None:
     server.run(*(("SET", f"k{number}", f"{number}" * 50) for number in range(50)))
     whole = server.source(kind)
-    middle = len(whole.data) // 2
-    data = whole.data[:middle] if how == "cut" else (
-        whole.data[:middle] + bytes([whole.data[middle] ^ 1]) + whole.data[middle + 1:])
+    at = whole.data.index(b"k7") + 1  # a name: of the bytes between two values some mean nothing
+    data = whole.data[:len(whole.data) // 2] if how == "cut" else (
+        whole.data[:at] + bytes([whole.data[at] ^ 1]) + whole.data[at + 1:])
     source: Any = replace(whole, data=data) if how != "broken off" else _Broken(whole)
     before = server.content(*range(16))
     ours = server.restorer(tmp_path)
