@@ -88,7 +88,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except NightscanError as exc:
-            if ctx.params.get("debug"):
+            if ctx.find_root().params.get("debug"):  # a group in a group asks the outer one
                 raise
             raise Failed(exc, as_json=bool(ctx.meta.get(AS_JSON))) from exc
         finally:
