@@ -50,13 +50,15 @@ class Actor:
 class Asker:
     """Who sent the message that a worker acts upon: all of it is only what the sender claims.
 
-    `origin` is Celery's own, `root_id` the task that all this began with; `claims` is what our command
-    line says of itself, None where the message came from elsewhere (`celery call`, beat).
+    `origin` is Celery's own, `root_id` the task that all this began with; `claims` is what the sender says
+    of itself, None where it is no process of ours. Where messages are signed, `signed_by` is the certificate
+    that vouches for the claims: `operator.alice`; elsewhere it is empty.
     """
 
     origin: str = ""
     root_id: str = ""
     claims: Actor | None = None
+    signed_by: str = ""
 
 
 @dataclass(frozen=True)

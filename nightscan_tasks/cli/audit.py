@@ -64,9 +64,11 @@ def lines(records: list[Record]) -> Iterator[str]:
 
 
 def _who(record: Record) -> str:
-    """The person: for a task whoever the message says, with a question mark, for that is not proven."""
+    """The person: for a task whoever the message says, with a question mark unless that was signed."""
     claims = record.asker.claims if record.asker else None
-    return f"{_person(claims)}?" if claims else _person(record.actor)
+    if claims is None:
+        return _person(record.actor)
+    return _person(claims) if record.asker and record.asker.signed_by else f"{_person(claims)}?"
 
 
 def _person(actor: Actor) -> str:
@@ -84,6 +86,8 @@ def _details(record: Record) -> Iterator[str]:
         yield f"asked for, as the message says, by {_spelled(record.asker.claims)}"
     elif record.asker:
         yield f"asked for, as the message says, from {record.asker.origin or 'nowhere'}"
+    if record.asker and record.asker.signed_by:
+        yield f"signed by {record.asker.signed_by}"
     if not record.number:
         yield "waits on this host: the primary store was down"
 

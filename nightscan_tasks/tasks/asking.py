@@ -29,7 +29,8 @@ def connect() -> None:
         signal.connect(receiver, weak=False, dispatch_uid=f"nightscan asking {receiver.__name__}")
 
 
-def asker_of(headers: dict[str, Any] | None, origin: str | None, root_id: str | None) -> Asker:
+def asker_of(headers: dict[str, Any] | None, origin: str | None, root_id: str | None,
+             signed_by: str = "") -> Asker:
     """What the headers of a message claim; a claim that cannot be read is none."""
     claims = (headers or {}).get(HEADER)
     found = None
@@ -38,7 +39,7 @@ def asker_of(headers: dict[str, Any] | None, origin: str | None, root_id: str | 
             found = shortened(wire.decode(Actor, claims.encode(errors="replace"), source=HEADER))
         except ManifestInvalid:
             found = None
-    return Asker(str(origin or "")[:_LONGEST_BYTES], str(root_id or "")[:_LONGEST_BYTES], found)
+    return Asker(str(origin or "")[:_LONGEST_BYTES], str(root_id or "")[:_LONGEST_BYTES], found, signed_by)
 
 
 def _sending(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
@@ -52,7 +53,9 @@ def _sending(headers: dict[str, Any] | None = None, **_signal: Any) -> None:
 
 def _beginning(task_id: str, task: Task, **_signal: Any) -> None:
     request = task.request
-    asker = asker_of(request.headers, request.origin, request.root_id)
+    # Without signatures that name would be one more header, which anybody may write.
+    signed = request.get("signed_by", "") if "auth" in task.app.conf.accept_content else ""
+    asker = asker_of(request.headers, request.origin, request.root_id, str(signed))
     _begun[task_id] = stack = ExitStack()
     stack.enter_context(acting(Doing(task.name, task_id, asker)))
 

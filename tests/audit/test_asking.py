@@ -1,13 +1,15 @@
 """What a message says of its sender, and what is made of it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nightscan_tasks import wire
-from nightscan_tasks.audit import Actor, Doing, acting
+from nightscan_tasks.audit import Actor, Doing, acting, doing_now
 from nightscan_tasks.audit.actor import actor
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks import asking
 from nightscan_tasks.tasks.asking import HEADER, asker_of
 
 
@@ -23,6 +25,25 @@ def test_a_claim_is_taken_as_what_it_is() -> None:
 def test_a_claim_that_cannot_be_read_is_none(claims: Any) -> None:
     asker = asker_of({HEADER: claims}, None, None)
     assert (asker.claims, asker.origin) == (None, "")
+
+
+class _Request(dict[str, Any]):
+    headers: dict[str, Any] = {}  # noqa: RUF012 - as Celery's has it
+    origin, root_id = "gen1@web1", "task-1"
+
+
+@pytest.mark.parametrize(("accepted", "signer"), [("auth", "operator.alice"), ("json", "")])
+def test_a_signer_is_believed_only_where_messages_are_signed(accepted: str, signer: str) -> None:
+    task = SimpleNamespace(name="nightscan.rotate", request=_Request(signed_by="operator.alice"),
+                           app=SimpleNamespace(conf=SimpleNamespace(accept_content=[accepted])))
+    asking._beginning("task-1", task)
+    try:
+        asker = doing_now().asker
+    finally:
+        asking._ended("task-1")
+    assert asker is not None
+    assert asker.signed_by == signer
+    assert doing_now() == Doing()
 
 
 def test_a_claim_has_a_length() -> None:

@@ -27,8 +27,9 @@ def typed(small: dict[str, str]) -> Typed:
     return run
 
 
-def _asked(small: dict[str, str], claims: Actor | None) -> System:
-    with acting(Doing("nightscan.restore_full", "task-7", Asker("gen9@web1", "task-7", claims))):
+def _asked(small: dict[str, str], claims: Actor | None, signed_by: str = "") -> System:
+    asker = Asker("gen9@web1", "task-7", claims, signed_by)
+    with acting(Doing("nightscan.restore_full", "task-7", asker)):
         return System(load(small))
 
 
@@ -36,6 +37,7 @@ def test_it_lists_who_did_what_the_newest_last(typed: Typed, small: dict[str, st
     assert typed().stdout == "Nothing is on record.\n"
     bob = Actor("web1", "root", 0, login="bob", terminal="pts/1", doing="nightscan restore full")
     _asked(small, bob).audit.record(Action.RESTORE, "restore-1", phase="begins", set="daily/x")
+    _asked(small, bob, "operator.bob").audit.record(Action.TRUST, "daily/z")
     _asked(small, None).audit.record(Action.DELETE, "daily/y", store="primary")
     done = typed()
     assert done.returncode == 0, done.stderr
@@ -45,6 +47,8 @@ def test_it_lists_who_did_what_the_newest_last(typed: Typed, small: dict[str, st
     assert "bob? restore restore-1 begins; set daily/x by nightscan.restore_full task task-7 as " in said
     assert "asked for, as the message says, by nightscan restore full as root of bob on web1 at pts/1" in said
     assert "asked for, as the message says, from gen9@web1" in said
+    assert "bob trust daily/z" in said
+    assert "signed by operator.bob" in said
     assert said.index("restore-1") < said.index("daily/y")
 
 
