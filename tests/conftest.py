@@ -43,7 +43,7 @@ _LONG = ("chaos", "integration", "cli", "restore", "drill", "install", "world")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders whose tests wait the longest come first: at the end nobody waits for one that began late."""
+    """The folders whose tests wait the longest come first, so that nobody waits for one that began late."""
     items.sort(key=lambda item: item.path.parent.name not in _LONG)
 
 
