@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_the_old_files_and_no_rubbish(saved: Any, states: Sta
         system = saved.with_settings(NIGHTSCAN_ROOT=str(small))
         with pytest.raises(NightscanError, match="free"):
             restore(system, Request(Choice(), ("user_data",)))
-        assert {path.name for path in small.iterdir()} <= {".nightscan_audit"}  # that it was tried is on record
+        assert {path.name for path in small.iterdir()} <= {".nightscan_audit"}  # the try is on record
     finally:
         subprocess.run(["/bin/umount", str(small)], check=True)
     assert saved.state() == states[1]
