@@ -81,7 +81,9 @@ def unpack_into(target: Path, source: Source, component: str, run_id: str, *,
     staged = target.parent / f".nightscan_staged_{run_id}_{component}"
     try:
         shutil.rmtree(staged, ignore_errors=True)  # of an earlier try
-        staged.mkdir(parents=True, mode=0o750)
+        for folder in reversed([each for each in (staged, *staged.parents) if not each.exists()]):
+            folder.mkdir()
+            folder.chmod(0o750)  # whatever the umask
         done = unpack(Archives(component, source), (staged, {}), paths=Paths(paths))
         sync_tree(staged, few=done.files <= FEW)
         _rename(staged, target)
