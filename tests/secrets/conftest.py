@@ -36,7 +36,7 @@ from nightscan_tasks.world import environment
 from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.world import World
 
-_UNTIL_SECONDS = 90
+_UNTIL_SECONDS = 180
 _AWS = "[default]\naws_access_key_id={}\naws_secret_access_key={}\n"
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 # The words of commands come on standard input, so that they are on no argument list.
@@ -273,8 +273,8 @@ def _settle_in(place: Place, sentry: int) -> None:
         "NIGHTSCAN_ROOT": str(trees.root), "NIGHTSCAN_ETC": str(trees.etc),
         "NIGHTSCAN_TEMP_DIR": str(place.folder / "tmp"), "NIGHTSCAN_RETRIES": "0",
         "NIGHTSCAN_RECONCILE": "held.filename=uploads",
-        "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_LEASE_SECONDS": "10", "NIGHTSCAN_DEADLINE_SECONDS": "60",
-        "NIGHTSCAN_VISIBILITY_SECONDS": "70"})
+        "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_LEASE_SECONDS": "30", "NIGHTSCAN_DEADLINE_SECONDS": "300",
+        "NIGHTSCAN_VISIBILITY_SECONDS": "310"})
     node = ("--without-gossip", "--without-mingle", "--loglevel", "DEBUG")
     logs = [place.start("fast.log", "worker", "-n", "fast@secret", "-Q", "nightscan.fast", "-c", "1", *node),
             place.start("rest.log", "worker", "-n", "rest@secret", "-c", "2", *node, "-Q",
@@ -436,30 +436,28 @@ def _end_agent(place: Place) -> None:
 @contextmanager
 def _listening(place: Place) -> Iterator[None]:
     """Every command that the broker is given."""
-    client = redis.Redis.from_url(place.world.environ()["NIGHTSCAN_BROKER_URL"])
-    ended = threading.Event()
-    heard: list[str] = []
-
-    def listen() -> None:
-        monitoring = client.monitor()  # type: ignore[no-untyped-call]
-        with monitoring as monitor, suppress(redis.ConnectionError, OSError, ValueError):
-            while not ended.is_set():
-                line = monitor.connection.read_response(disable_decoding=True)
-                heard.append(line.decode("unicode_escape", errors="replace"))
-
-    thread = threading.Thread(target=listen, daemon=True)
+    given = urlsplit(place.world.environ()["NIGHTSCAN_BROKER_URL"])
+    listener = socket.create_connection((given.hostname or "", given.port or 0))
+    listener.sendall(f"AUTH {given.password}\r\nMONITOR\r\n".encode())
+    heard: list[bytes] = []
+    thread = threading.Thread(target=lambda: heard.extend(listener.makefile("rb")), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        with redis.Redis.from_url(place.world.environ()["NIGHTSCAN_BROKER_URL"][:-1] + "1") as results:
+        with redis.Redis.from_url(given._replace(path="/1").geturl()) as results:
             for key in results.scan_iter(_type="string"):
                 place.evidence.add("results", key, results.get(key) or b"")
-        ended.set()
-        client.ping()  # one more line, so that the listener looks up
+        listener.shutdown(socket.SHUT_RDWR)
         thread.join()
-        client.close()
-        place.evidence.add("broker", *heard)
+        listener.close()
+        place.evidence.add("broker", *map(_unescaped, heard))
+
+
+def _unescaped(line: bytes) -> str:
+    """A line of MONITOR as it was sent: it escapes quotes, and what cannot be printed."""
+    said = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), line)
+    return re.sub(rb"\\(.)", rb"\1", said).decode("latin-1")
 
 
 @contextmanager
