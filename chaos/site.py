@@ -25,7 +25,7 @@ from nightscan_tasks.system import System
 from nightscan_tasks.world.world import World
 
 _SAMPLE_BYTES = 400_000
-_SMALL_DISK = "size=48m"
+_SMALL_DISK = "size=256m"  # a hundred sets, and then some
 _SHORT = {
     "NIGHTSCAN_LEASE_SECONDS": "3", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "3",
     "NIGHTSCAN_DEADLINE_SECONDS": "120", "NIGHTSCAN_VISIBILITY_SECONDS": "130",
