@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import tempfile
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--restores", type=int, default=-1, help="how many sets are restored; -1: all")
     parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS), help="only this fault")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no run after so long")
     parser.add_argument("--primary", choices=("directory", "s3"), default="directory",
                         help="where the sets, the ledger and the leases are")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave the logs there")
@@ -32,7 +34,7 @@ def main() -> int:
 
 def _played(given: argparse.Namespace, folder: Path) -> int:
     figures = tell(folder, seed=given.seed, runs=given.runs, restores=given.restores, only=given.only,
-                   primary=given.primary, told=lambda line: print(line, flush=True))
+                   primary=given.primary, minutes=given.minutes, told=lambda line: print(line, flush=True))
     print("\n".join(figures.lines()))
     return 1 if figures.problems else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -28,15 +29,19 @@ _GOING_SECONDS = 30
 
 
 def tell(folder: Path, *, seed: int, runs: int, restores: int, only: Sequence[str] = (),
-         primary: str = "directory", told: Told = lambda _line: None) -> Figures:
-    """Play `runs` runs of the story of `seed`, restore so many of the sets that are left, and count."""
+         primary: str = "directory", minutes: float = math.inf, told: Told = lambda _line: None) -> Figures:
+    """Play `runs` runs of the story of `seed`, restore so many of the sets that are left, and count.
+
+    After so many `minutes` no further run begins.
+    """
     figures, began = Figures(seed), time.monotonic()
     with opened(folder, primary=primary) as site:
         possible = [name for name, fault in FAULTS.items() if fault.possible(site)
                     and (not only or name in only)]
         figures.skipped = sorted(set(only or FAULTS) - set(possible))
         for chapter in plan_story(seed, runs, possible):
-            _play(site, chapter, figures, told)
+            if time.monotonic() - began < 60 * minutes:
+                _play(site, chapter, figures, told)
         _conclude(site, figures, restores, told)
     figures.elapsed_seconds = time.monotonic() - began
     return figures
