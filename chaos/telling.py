@@ -28,7 +28,7 @@ _UNTIL_SECONDS = 180
 _GOING_SECONDS = 30
 
 
-def tell(folder: Path, *, seed: int, runs: int, restores: int, only: Sequence[str] = (),
+def tell(folder: Path, *, seed: int, runs: int, restores: int, only: Sequence[str] = (),  # noqa: PLR0913 - options
          primary: str = "directory", minutes: float = math.inf, told: Told = lambda _line: None) -> Figures:
     """Play `runs` runs of the story of `seed`, restore so many of the sets that are left, and count.
 
