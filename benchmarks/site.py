@@ -98,7 +98,7 @@ def saving(site: World, component: str, *, processes: int = 1, **more: str) -> C
 def _dump(values: dict[str, object], run_id: str, part: str) -> None:
     from nightscan_tasks.settings import Settings
     # Checked before they were sent here: a secret that was validated again would be a row of stars.
-    backup.dump(System(Settings.model_construct(**values)), run_id, part)  # type: ignore[arg-type]  # any fields
+    backup.dump(System(Settings.model_construct(**values)), run_id, part)  # type: ignore[arg-type]  # model_construct takes what no type says
 
 
 def _remove(made: System, run: Run) -> None:

@@ -14,8 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nightscan_tasks.process import dies_with_parent
+
 _LOOK_SECONDS = 0.05
 _READY_SECONDS = 60
+_WITH_US = dies_with_parent()  # however this program ends, nobody starts them again or looks after them
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Hand:
     environ: dict[str, str]
     folder: Path
     restarts: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def log(self) -> Path:
@@ -40,7 +43,7 @@ class Hand:
         self.temporary.mkdir()
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.argv, env={**self.environ, "TMPDIR": str(self.temporary)}, cwd=self.folder,
+                [*_WITH_US, *self.argv], env={**self.environ, "TMPDIR": str(self.temporary)}, cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
     @property
@@ -51,7 +54,6 @@ class Hand:
     @property
     def pid(self) -> int:
         """The process that is supervised."""
-        assert self.process is not None  # noqa: S101 - it was started
         return self.process.pid
 
     def children(self) -> list[int]:
@@ -63,7 +65,7 @@ class Hand:
 
     def gone(self) -> bool:
         """Whether it ended; what is left of its group ends then too, as in a unit's control group."""
-        if self.process is None or self.process.poll() is None:
+        if self.process.poll() is None:
             return False
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -76,10 +78,9 @@ class Hand:
 
     def end(self) -> None:
         """End it now, whatever it does."""
-        if self.process is not None:
-            self.send(signal.SIGCONT, group=True)
-            self.send(signal.SIGKILL, group=True)
-            self.process.wait()
+        self.send(signal.SIGCONT, group=True)
+        self.send(signal.SIGKILL, group=True)
+        self.process.wait()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 

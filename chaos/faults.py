@@ -132,36 +132,6 @@ def two_beats(site: Site, _chance: float) -> Mend:
     return lambda: site.crew.dismiss(name)
 
 
-def s3_down(site: Site, _chance: float) -> Mend:
-    """Nobody answers at the S3."""
-    return _moody(site, Mood.DOWN)
-
-
-def s3_slow(site: Site, _chance: float) -> Mend:
-    """The S3 is slow."""
-    return _moody(site, Mood.SLOW)
-
-
-def s3_cut(site: Site, _chance: float) -> Mend:
-    """Connections to the S3 end in the middle."""
-    return _moody(site, Mood.CUT)
-
-
-def s3_silent(site: Site, _chance: float) -> Mend:
-    """The S3 accepts, and says nothing."""
-    return _moody(site, Mood.SILENT)
-
-
-def s3_500(site: Site, _chance: float) -> Mend:
-    """The S3 answers that it failed."""
-    return _moody(site, Mood.ERROR_500)
-
-
-def s3_403(site: Site, _chance: float) -> Mend:
-    """The S3 answers that it is forbidden."""
-    return _moody(site, Mood.ERROR_403)
-
-
 def disk_full(site: Site, _chance: float) -> Mend:
     """Somebody else fills the disk of the primary store."""
     filler = _disk(site) / "filler"
@@ -180,14 +150,24 @@ def cut_host(site: Site, _chance: float) -> Mend:
     return remote.mend
 
 
-def clock_forward(site: Site, _chance: float) -> Mend:
-    """The clock jumps a day forward, and back."""
-    return _clock(site, "+1d")
+def _s3(mood: Mood) -> Callable[[Site, float], Mend]:
+    """The S3 is in a mood."""
+
+    def strike(site: Site, _chance: float) -> Mend:
+        site.s3.turn(mood)
+        return lambda: site.s3.turn(Mood.WELL)
+
+    return strike
 
 
-def clock_back(site: Site, _chance: float) -> Mend:
-    """The clock jumps a day back, and forward again."""
-    return _clock(site, "-1d")
+def _clock(offset: str) -> Callable[[Site, float], Mend]:
+    """The clock jumps, and back."""
+
+    def strike(site: Site, _chance: float) -> Mend:
+        site.move_clock(offset)
+        return lambda: site.move_clock("+0")
+
+    return strike
 
 
 FAULTS: dict[str, Fault] = {
@@ -205,16 +185,16 @@ FAULTS: dict[str, Fault] = {
     "deliver again": Fault(redeliver),
     "two beats": Fault(two_beats),
     "restart the database": Fault(restart_database),
-    "S3 down": Fault(s3_down, _COPIES_LATER),
-    "S3 slow": Fault(s3_slow, _COPIES_LATER),
-    "S3 cuts": Fault(s3_cut, _COPIES_LATER),
-    "S3 silent": Fault(s3_silent, _COPIES_LATER),
-    "S3 500": Fault(s3_500, _COPIES_LATER),
-    "S3 403": Fault(s3_403, _COPIES_LATER),
+    "S3 down": Fault(_s3(Mood.DOWN), _COPIES_LATER),
+    "S3 slow": Fault(_s3(Mood.SLOW), _COPIES_LATER),
+    "S3 cuts": Fault(_s3(Mood.CUT), _COPIES_LATER),
+    "S3 silent": Fault(_s3(Mood.SILENT), _COPIES_LATER),
+    "S3 500": Fault(_s3(Mood.ERROR_500), _COPIES_LATER),
+    "S3 403": Fault(_s3(Mood.ERROR_403), _COPIES_LATER),
     "a host cut off": Fault(cut_host, _COPIES_LATER, lambda site: site.remote is not None),
     "disk full": Fault(disk_full, _PARTS_LOST, lambda site: site.disk is not None),
-    "clock a day forward": Fault(clock_forward, _PARTS_LOST, lambda site: site.clock is not None),
-    "clock a day back": Fault(clock_back, _PARTS_LOST, lambda site: site.clock is not None),
+    "clock a day forward": Fault(_clock("+1d"), _PARTS_LOST, lambda site: site.clock is not None),
+    "clock a day back": Fault(_clock("-1d"), _PARTS_LOST, lambda site: site.clock is not None),
 }
 """Every fault by its name."""
 
@@ -262,16 +242,6 @@ def _restart(site: Site, name: str) -> Mend:
 
 def void(_value: object) -> None:
     """Nothing comes of it."""
-
-
-def _moody(site: Site, mood: Mood) -> Mend:
-    site.s3.turn(mood)
-    return lambda: site.s3.turn(Mood.PASS)
-
-
-def _clock(site: Site, offset: str) -> Mend:
-    site.move_clock(offset)
-    return lambda: site.move_clock("+0")
 
 
 def _disk(site: Site) -> Path:

@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.1
 class Mood(StrEnum):
     """What happens to the bytes that arrive."""
 
-    PASS = "pass"        # noqa: S105 - no password
+    WELL = "well"        # they pass
     DOWN = "down"        # nobody accepts
     SLOW = "slow"
     CUT = "cut"          # each connection ends in the middle of something
@@ -34,7 +34,7 @@ class Proxy:
     """A way to one server. `mood` holds for every connection, also for those that are open already."""
 
     upstream: tuple[str, int]
-    mood: Mood = Mood.PASS
+    mood: Mood = Mood.WELL
     address: tuple[str, int] = ("", 0)
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -42,7 +42,7 @@ class Proxy:
     def turn(self, mood: Mood) -> None:
         """Change the mood. What is open is cut off, unless it only gets slower or faster."""
         before, self.mood = self.mood, mood
-        if {before, mood} - {Mood.PASS, Mood.SLOW}:
+        if {before, mood} - {Mood.WELL, Mood.SLOW}:
             with self._lock:
                 for each in self._open:
                     with suppress(OSError):

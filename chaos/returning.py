@@ -18,7 +18,6 @@ PROMISED_SECONDS = 30
 def restart_seconds() -> float:
     """How long systemd waits before it starts a worker again."""
     unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     unit.read(_UNIT, encoding="utf-8")
     if unit["Service"]["Restart"] != "always":
         raise ValueError(f"{_UNIT.name} does not start a worker again")

@@ -37,7 +37,7 @@ class Chapter:
 
 def plan_story(seed: int, runs: int, faults: Sequence[str]) -> tuple[Chapter, ...]:
     """A story of so many runs. Every fault comes as often as any other, or once more."""
-    dice = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    dice = random.Random(seed)
     order: list[str] = []
     while len(order) < runs:
         order += dice.sample(faults, len(faults))

@@ -215,7 +215,7 @@ class _Keeping:
             with suppress(TransientError):  # no answer is no loss yet
                 for each in self.held:
                     self.leases.check(each)
-                self.seen_at = _elapsed_seconds()
+            self.seen_at = _elapsed_seconds()  # a store that is down is not asked with each buffer
         if self.lost is not None:
             raise self.lost
 

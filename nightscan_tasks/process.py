@@ -48,7 +48,7 @@ class Program:
         self.name = Path(argv[0]).name
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._process = subprocess.Popen(
-            [*_dies_with_parent(), *argv], env=None if env is None else dict(env), cwd=cwd, bufsize=0,
+            [*dies_with_parent(), *argv], env=None if env is None else dict(env), cwd=cwd, bufsize=0,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for pipe in (self._process.stdin, self._process.stdout):
@@ -214,7 +214,8 @@ def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None,
         return output
 
 
-def _dies_with_parent() -> list[str]:
+def dies_with_parent() -> list[str]:
+    """What to run a program under so that it ends with the thread that started it; [] where there is none."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 

@@ -95,6 +95,6 @@ def unsigned_option(command: F) -> F:
                         help="Use a set that nobody trusted signed: you answer for what is in it.")(command)
 
 
-def store_option(help: str, default: str | None = None) -> Callable[[F], F]:  # noqa: A002 - as click calls it
-    """`--store NAME`."""
-    return click.option("--store", metavar="NAME", default=default, help=help)
+def store_option(text: str) -> Callable[[F], F]:
+    """`--store NAME`, and its help."""
+    return click.option("--store", metavar="NAME", help=text)

@@ -28,7 +28,7 @@ _TARGETS: tuple[Callable[[F], F], ...] = (
 )
 
 
-def _decision(name: str, help: str,  # noqa: A002 - as click calls it
+def _decision(name: str, text: str,
               decide: Callable[[System, str, Targets | None], Decided]) -> click.Command:
     """A command that decides about one restore."""
 
@@ -46,8 +46,8 @@ def _decision(name: str, help: str,  # noqa: A002 - as click calls it
     for option in (*_TARGETS, local_option):
         run = option(run)
     run = click.argument("run_id", metavar="[RUN]", required=False)(run)
-    return json_command(name=name, short_help=help,
-                        help=f"{help[0].upper()}{help[1:]}. RUN is what the restore said at its end, or the "
+    return json_command(name=name, short_help=text,
+                        help=f"{text[0].upper()}{text[1:]}. RUN is what the restore said at its end, or the "
                              f"newest that changed anything; `nightscan restore runs` lists them.")(run)
 
 

@@ -7,6 +7,7 @@ knows better: a tier that was due, and of which nothing has been heard since, is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,9 +80,8 @@ def _is_missed(when: crontab, runs: list[Heard], begun: datetime, *, late: timed
 
 def _due_between(when: crontab, since: datetime, until: datetime) -> bool:
     """Whether beat would have sent it after `since`, and no later than at `until`."""
-    asked = crontab(when._orig_minute, when._orig_hour, when._orig_day_of_week,  # noqa: SLF001 - as crontab copies itself
-                    day_of_month=when._orig_day_of_month, month_of_year=when._orig_month_of_year,  # noqa: SLF001 - as above
-                    nowfun=lambda: until, app=when.app)
+    asked = copy(when)
+    asked.nowfun = lambda: until
     return bool(since < until and asked.is_due(since).is_due)
 
 
