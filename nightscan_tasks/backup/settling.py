@@ -14,7 +14,7 @@ from nightscan_tasks.backup.sealing import unsealed
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
-from nightscan_tasks.ledger import Ending, Outcome, Run, RunState
+from nightscan_tasks.ledger import Ending, Outcome, Run, RunState, Saved
 from nightscan_tasks.model import Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has
 from nightscan_tasks.stores.base import Store
@@ -213,7 +213,20 @@ def _outcome(system: System, state: RunState, ending: Ending, *, manifest: Manif
                    plain_bytes=manifest.plain_bytes if manifest else 0,
                    stored_bytes=manifest.stored_bytes if manifest else 0,
                    stores=stores, failures=failures, notes=notes,
-                   suspicious=manifest.suspicious if manifest else ())
+                   suspicious=manifest.suspicious if manifest else (),
+                   components=_saved(state, manifest) if manifest else {}, tag=state.run.tag)
+
+
+def _saved(state: RunState, manifest: Manifest) -> dict[str, Saved]:
+    """What the manifest lists of each component, in sums: history, when the set itself is long gone."""
+    seconds: dict[str, float] = {}
+    for record in state.parts.values():
+        took = (record.finished_at - record.started_at).total_seconds()
+        seconds[record.component] = seconds.get(record.component, 0.0) + took
+    return {component: Saved(sum(each.plain_bytes for each in artifacts),
+                             sum(each.stored_bytes for each in artifacts),
+                             seconds.get(component, 0.0), len(artifacts))
+            for component in manifest.components if (artifacts := manifest.of(component))}
 
 
 def _links(manifest: Manifest) -> dict[str, str]:

@@ -14,6 +14,7 @@ from nightscan_tasks.ledger.records import (
     Outcome,
     Run,
     RunState,
+    Saved,
     Sent,
     Snapshot,
     Started,
@@ -21,4 +22,4 @@ from nightscan_tasks.ledger.records import (
 )
 
 __all__ = ["OPEN", "RUNS", "Copied", "Decisions", "Ending", "Hold", "Ledger", "Look", "Outcome", "Run",
-           "RunState", "Sent", "Snapshot", "Started", "Trust", "Verified"]
+           "RunState", "Saved", "Sent", "Snapshot", "Started", "Trust", "Verified"]

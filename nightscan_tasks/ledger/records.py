@@ -72,8 +72,18 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
+class Saved:
+    """What a run saved of one component, and how long its parts took, one after the other."""
+
+    plain_bytes: int
+    stored_bytes: int
+    elapsed_seconds: float
+    artifacts: int = 1
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How a run ended, and what it saved."""
+    """How a run ended, and what it saved; `components` is empty in what older versions recorded."""
 
     run_id: str
     set_id: SetId
@@ -86,6 +96,8 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     suspicious: tuple[str, ...] = ()
+    components: Mapping[str, Saved] = field(default_factory=dict)
+    tag: str | None = None
 
 
 @dataclass(frozen=True)

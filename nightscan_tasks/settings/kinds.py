@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -60,6 +61,33 @@ def _tier_days(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _tier_hours(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        tier, _, hours = each.partition("=")
+        if tier not in list(Tier) or not hours.isdecimal() or not int(hours):
+            raise ValueError(f"{each!r} is not TIER=HOURS")
+    return value
+
+
+def _store_bytes(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        store, _, amount = each.partition("=")
+        if not store or not amount.isdecimal() or not int(amount):
+            raise ValueError(f"{each!r} is not STORE=BYTES")
+    return value
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    """A check that a value is one of a few words."""
+
+    def check(value: str) -> str:
+        if value.lower() not in words:
+            raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return value.lower()
+
+    return check
+
+
 def _fingerprints(value: tuple[str, ...]) -> tuple[str, ...]:
     found = tuple(each.replace(" ", "").upper() for each in value)
     if not all(re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", each) for each in found):
@@ -99,6 +127,11 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A tuple that the environment writes with commas between."""
 
 TierDays = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_tier_days)]
+TierHours = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_tier_hours)]
+StoreBytes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_store_bytes)]
+LanguageCode = Annotated[str, AfterValidator(_one_of("en", "fr"))]
+SmtpSecurity = Annotated[str, AfterValidator(_one_of("none", "starttls", "tls"))]
+LogFormat = Annotated[str, AfterValidator(_one_of("text", "json"))]
 Fingerprints = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_fingerprints)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Port = Annotated[int, AfterValidator(_port)]
