@@ -56,9 +56,14 @@ class Keep:
 
     def expired(self, taken_at: datetime, *, now: datetime) -> bool:
         """Whether a set that was taken at `taken_at` is past its time at `now`."""
+        expires_at = self.expires_at(taken_at)
+        return expires_at is not None and now >= expires_at
+
+    def expires_at(self, taken_at: datetime) -> datetime | None:
+        """When a set that was taken at `taken_at` is past its time; None: never."""
         if not self.days and not self.months:
-            return False
-        return now >= _months_later(taken_at, self.months) + timedelta(days=self.days)
+            return None
+        return _months_later(taken_at, self.months) + timedelta(days=self.days)
 
     def __str__(self) -> str:
         parts = [f"{count} {noun}" for count, noun in ((self.months, "months"), (self.days, "days"))

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
-from nightscan_tasks.cli.pictures import Phase, Picture, brief, sentence
+from nightscan_tasks.cli.pictures import Picture, brief, sentence
 from nightscan_tasks.cli.session import Session
+from nightscan_tasks.watch.overview import Phase
 
 Shown: TypeAlias = Callable[[Picture], None]
 _QUIET_SECONDS = 30.0  # after so long without a change, a line says how far it is

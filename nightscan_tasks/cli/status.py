@@ -8,7 +8,7 @@ from datetime import datetime
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli.following import picture
-from nightscan_tasks.cli.pictures import Phase, Picture, sentence
+from nightscan_tasks.cli.pictures import Picture, sentence
 from nightscan_tasks.cli.restore_runs import standing
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
@@ -20,6 +20,7 @@ from nightscan_tasks.restore.journal import journals
 from nightscan_tasks.restore.rates import Recovery, forecast_recovery
 from nightscan_tasks.rotation import RESTORE_LEASES
 from nightscan_tasks.system import System
+from nightscan_tasks.watch.overview import Phase
 from nightscan_tasks.wording import age, ago, count, duration, size
 
 _RESTORES = 20

@@ -12,8 +12,10 @@ from celery.states import READY_STATES
 
 from nightscan_tasks.cli.broker import answer
 from nightscan_tasks.cli.display import display, show
-from nightscan_tasks.cli.pictures import Phase, Picture, Work, running
+from nightscan_tasks.cli.pictures import Picture
 from nightscan_tasks.cli.session import Session, interrupted
+from nightscan_tasks.watch.overview import Phase, WorkSeen
+from nightscan_tasks.watch.running import work_seen
 
 _LOOK_SECONDS = 0.3
 _PROGRESS = "PROGRESS"
@@ -56,17 +58,17 @@ class Works:
     """The pieces of one task, which it does one after the other."""
 
     def __init__(self) -> None:
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, WorkSeen] = {}
 
     @property
-    def all(self) -> tuple[Work, ...]:
+    def all(self) -> tuple[WorkSeen, ...]:
         """The pieces so far, the last of which is under way."""
         return tuple(self._works.values())
 
     def told(self, progress: dict[str, Any], what: str) -> None:
         """A piece said how far it is: so those before it are done."""
-        work = running(str(progress.get("part") or what), progress)
-        self._works = {name: Work(name, Phase.DONE, message=f"{each.doing}: done" if each.doing else "done")
+        work = work_seen(str(progress.get("part") or what), progress)
+        self._works = {name: WorkSeen(name, Phase.DONE, message=f"{each.doing}: done" if each.doing else "done")
                        if each.phase is Phase.RUNNING else each
                        for name, each in self._works.items() if name != work.name}
         self._works[work.name] = work

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.ledger.reads import Scrubbed
@@ -141,6 +142,16 @@ class QueueSeen:
 
 
 @dataclass(frozen=True)
+class KeySeen:
+    """A key that sets are encrypted or signed with: `use` is `encryption` or `signing`."""
+
+    use: str
+    name: str
+    expires_at: datetime | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Due:
     """When the timetable has something next: a task's name, and what it is for people."""
 
@@ -148,37 +159,60 @@ class Due:
     at: datetime
 
 
+class Phase(StrEnum):
+    """Where a piece of work stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class WorkSeen:
     """One part of a run, or with `part@store` the copying of one, as it is now.
 
-    `phase` is waiting, running, done or failed; `doing` says what, while it runs.
+    `doing` says what, while it runs; `message` what became of it, where the figures do not say it.
     """
 
     name: str
-    phase: str
+    phase: Phase
     doing: str = ""
     done_bytes: int = 0
     of_bytes: int = 0
     bytes_per_second: int = 0
-    problem: str = ""
+    plain_bytes: int = 0
+    stored_bytes: int = 0
+    elapsed_seconds: float = 0
+    message: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        if self.phase in {Phase.DONE, Phase.FAILED}:
+            return 1
+        return min(self.done_bytes / self.of_bytes, 1) if self.of_bytes else 0
 
 
 @dataclass(frozen=True)
 class RunningSeen:
-    """A run that is under way."""
+    """A run that is under way; `waits_for` says why it has not started."""
 
     run_id: str
     set_id: SetId
     started_at: datetime | None
+    deadline_at: datetime | None
     works: tuple[WorkSeen, ...]
+    waits_for: str = ""
 
 
 @dataclass(frozen=True)
 class Overview:
     """The state of everything at `now`. Lists are ordered newest first, stores as the settings have them.
 
-    `runs` goes back 400 days, as the ledger does. `queues` is None where the broker was not asked.
+    `runs` goes back 400 days, as the ledger does. `queues` is None where the broker was not asked. `expected`
+    are the days on which the timetable has a run, in its own zone. `blind` are patterns of the keys of
+    problems that could not be looked for this time.
     """
 
     site: str
@@ -199,7 +233,10 @@ class Overview:
     frozen: Mapping[str, str] = field(default_factory=dict)
     queues: tuple[QueueSeen, ...] | None = None
     due: tuple[Due, ...] = ()
+    expected: Mapping[Tier, tuple[date, ...]] = field(default_factory=dict)
+    keys: tuple[KeySeen, ...] | None = None
     objective_loss_seconds: int = 86400
+    blind: tuple[str, ...] = ()
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
