@@ -14,45 +14,62 @@ import os
 
 import click
 
-from nightscan_tasks.cli.group import Group, Lazy
+from nightscan_tasks.cli.group import DEBUG, Group, Lazy
 
 _FOLDERS_0750_FILES_0640 = 0o027
 
-_COMMANDS = (
-    Lazy("doctor", "check everything that a backup will need"),
-    Lazy("backup", "take a backup set"),
-    Lazy("list", "the sets there are, in every store", module="listing"),
-    Lazy("status", "runs under way, and how the last ones ended"),
-    Lazy("verify", "read every stored byte of a set back, and compare"),
-    Lazy("scrub", "read stored bytes again, and mend what is damaged"),
-    Lazy("rotate", "remove the sets that are past their time"),
-    Lazy("hold", "keep a set, whatever its age"),
-    Lazy("release", "let rotation have a set again that was held"),
-    Lazy("trust", "say that a suspicious set, or the clock, is as it should be"),
-    Lazy("restore", "put a set back"),
-    Lazy("recover", "everything back on a bare machine, from a bucket's name alone"),
-    Lazy("drill", "restore into a scratch NightScan, compare, and measure"),
-    Lazy("files", "the files in a set"),
-    Lazy("health", "check that what is live works"),
-    Lazy("reconcile", "compare rows with files, and with the sets"),
-    Lazy("validate", "compare every file with the hash that was recorded of it"),
-    Lazy("audit", "who restored, deleted, held, or used the private key, and when"),
-    Lazy("world", "a whole NightScan on loopback, to try things on"),
-    Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
-)
+# By what somebody wants. A new command is a line here, and a module of its name with `command` in it.
+_COMMANDS = {
+    "Set up": (
+        Lazy("doctor", "check everything that a backup will need"),
+    ),
+    "Back up": (
+        Lazy("backup", "take a backup set"),
+        Lazy("verify", "read every stored byte of a set back, and compare"),
+        Lazy("scrub", "read stored bytes again, and mend what is damaged"),
+    ),
+    "Look": (
+        Lazy("status", "runs under way, and how the last ones ended"),
+        Lazy("list", "the sets there are, in every store", module="listing"),
+        Lazy("files", "the files in a set"),
+        Lazy("audit", "who restored, deleted, held, or used the private key, and when"),
+    ),
+    "Restore": (
+        Lazy("restore", "put a set back"),
+        Lazy("recover", "everything back on a bare machine, from a bucket's name alone"),
+        Lazy("drill", "restore into a scratch NightScan, compare, and measure"),
+        Lazy("health", "check that what is live works"),
+        Lazy("reconcile", "compare rows with files, and with the sets"),
+        Lazy("validate", "compare every file with the hash that was recorded of it"),
+    ),
+    "Keep": (
+        Lazy("rotate", "remove the sets that are past their time"),
+        Lazy("hold", "keep a set, whatever its age"),
+        Lazy("release", "let rotation have a set again that was held"),
+        Lazy("trust", "say that a suspicious set, or the clock, is as it should be"),
+    ),
+    "Try": (
+        Lazy("world", "a whole NightScan on loopback, to try things on"),
+        Lazy("demo", "back up such a world, destroy it, put it back, and compare"),
+    ),
+}
 
 
 @click.group(cls=Group, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]},
+             examples=("nightscan doctor", "nightscan backup daily --wait", "nightscan status",
+                       "nightscan restore full --dry-run"),
              epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded.")
 @click.version_option(package_name="nightscan-tasks", prog_name="nightscan")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def nightscan(*, debug: bool) -> None:  # noqa: ARG001 - the group looks for it in the context
+@click.pass_context
+def nightscan(context: click.Context, *, debug: bool) -> None:
     """Back up NightScan, and put it back.
 
     Commands work through the broker and its workers; with --local, in this process.
     """
+    context.meta[DEBUG] = debug
     before = os.umask(_FOLDERS_0750_FILES_0640)
-    click.get_current_context().call_on_close(lambda: os.umask(before))
+    context.call_on_close(lambda: os.umask(before))
 
 
 def main() -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import IO, Any
 
 import click
 
+from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.wording import printable
 
 AS_JSON = "nightscan.json"
 """The key in a context's `meta` that says that standard output is JSON."""
+DEBUG = "nightscan.debug"
+"""The key that says that an error is shown with its traceback."""
+_WHOLE = 120  # the columns of a command's one line of help: never cut
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ class Failed(click.ClickException):
             click.echo(json.dumps({"error": {"kind": self._kind, "message": self.message}}, indent=2))
 
 
-class Group(click.Group):
-    """Knows its commands' names and help without importing them; turns our errors into messages."""
+class Group(Examples, click.Group):
+    """Knows its commands' names and help without importing them; turns our errors into messages.
 
-    def __init__(self, *args: Any, lazy: Sequence[Lazy] = (), **kwargs: Any) -> None:
+    `lazy` are the commands by the heading that they stand below in `--help`; `examples` as for a command.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, Sequence[Lazy]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lazy = {each.name: each for each in lazy}
+        self._sections = lazy or {}
+        self._lazy = {each.name: each for section in self._sections.values() for each in section}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The order is that of their declaration: what is needed first comes first."""
@@ -74,21 +82,24 @@ class Group(click.Group):
             ctx.fail(f"there is no command {args[0]}; {nearest(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`, from what is known without an import."""
-        rows = [(each.name, each.help) for each in self._lazy.values()]
-        for name in self.commands:
-            command = super().get_command(ctx, name)
-            rows.append((name, command.get_short_help_str() if command else ""))
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """The lists in `--help`, from what is known without an import; all of them with one second column."""
+        rows = {heading: [(each.name, each.help) for each in section]
+                for heading, section in self._sections.items()}
+        if self.commands:
+            rows["Commands"] = [(name, command.get_short_help_str(_WHOLE))
+                                for name, command in self.commands.items()]
+        widest = max((len(name) for section in rows.values() for name, _ in section), default=0)
+        for heading, section in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), text) for name, text in section])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Our errors become messages, except with `--debug`."""
         try:
             return super().invoke(ctx)
         except NightscanError as exc:
-            if ctx.find_root().params.get("debug"):  # a group in a group asks the outer one
+            if ctx.meta.get(DEBUG):
                 raise
             raise Failed(exc, as_json=bool(ctx.meta.get(AS_JSON))) from exc
         finally:

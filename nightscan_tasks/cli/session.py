@@ -15,6 +15,7 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.audit import Doing, acting
+from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.cli.group import AS_JSON, nearest
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome
@@ -81,7 +82,11 @@ class Session:
 
 
 def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with `--json`, whose function is given a session first."""
+    """A command with `--json`, whose function is given a session first.
+
+    `options` are click's, and `examples=("nightscan list --json", …)`: whole lines for the end of `--help`,
+    at least two. A test has each of them understood by the command that it is an example of.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
@@ -93,7 +98,7 @@ def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command
 
         with_json = click.option("--json", "as_json", is_flag=True,
                                  help="Print the result as JSON, and nothing else on standard output.")
-        made: click.Command = click.command(**options)(with_json(run))
+        made: click.Command = click.command(**{"cls": Examples, **options})(with_json(run))
         return made
 
     return decorate
