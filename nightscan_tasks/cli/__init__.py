@@ -14,6 +14,7 @@ import os
 
 import click
 
+from nightscan_tasks.cli.context import colour_option
 from nightscan_tasks.cli.group import DEBUG, Group, Lazy
 
 _FOLDERS_0750_FILES_0640 = 0o027
@@ -60,6 +61,9 @@ _COMMANDS = {
                        "nightscan restore full --dry-run"),
              epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but degraded.")
 @click.version_option(package_name="nightscan-tasks", prog_name="nightscan")
+@click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto",
+              expose_value=False, is_eager=True, callback=colour_option, metavar="WHEN",
+              help="Colours: always, never, or auto: on a terminal, unless NO_COLOR is set.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def nightscan(context: click.Context, *, debug: bool) -> None:

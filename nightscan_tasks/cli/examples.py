@@ -6,9 +6,13 @@ from typing import Any
 
 import click
 
+from nightscan_tasks.cli.context import Context
+
 
 class Examples(click.Command):
     """A command whose `--help` ends with examples. Each is a whole line, as it is typed: `nightscan list`."""
+
+    context_class = Context
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

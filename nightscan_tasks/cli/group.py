@@ -12,9 +12,9 @@ from typing import IO, Any
 
 import click
 
+from nightscan_tasks.cli.colours import critical, painted
 from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.wording import printable
 
 AS_JSON = "nightscan.json"
 """The key in a context's `meta` that says that standard output is JSON."""
@@ -49,8 +49,8 @@ class Failed(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """The message, its further lines indented; with `--json` also as JSON on standard output."""
         first, *rest = self.message.splitlines()
-        for line in (f"nightscan: {first}", *(f"  {line.strip()}" for line in rest)):
-            click.echo(printable(line), err=True, file=file)
+        for line in (critical("nightscan:") + f" {first}", *(f"  {line.strip()}" for line in rest)):
+            click.echo(painted(line), err=True, file=file, color=self.show_color)
         if self._as_json:
             click.echo(json.dumps({"error": {"kind": self._kind, "message": self.message}}, indent=2))
 

@@ -15,12 +15,12 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.audit import Doing, acting
+from nightscan_tasks.cli.colours import painted
 from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.cli.group import AS_JSON, nearest
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.system import System
-from nightscan_tasks.wording import printable
 
 _BEYOND_ASCII = re.compile("[^ -~\n]")
 
@@ -68,7 +68,7 @@ class Session:
 
     def tell(self, line: str) -> None:
         """What happens meanwhile: to standard error, so that results can be piped."""
-        click.echo(printable(line), err=True)
+        click.echo(painted(line), err=True)
 
     def finish(self, status: Exit, value: object, lines: Iterable[str]) -> NoReturn:
         """Print the result, as JSON if that was asked for, and end."""
@@ -76,7 +76,7 @@ class Session:
             click.echo(_readable_json(value))
         else:
             for line in lines:
-                click.echo(printable(line))
+                click.echo(painted(line))
         click.get_current_context().exit(status)
         raise AssertionError  # `exit` raised
 
