@@ -68,7 +68,10 @@ class Works:
     def told(self, progress: dict[str, Any], what: str) -> None:
         """A piece said how far it is: so those before it are done."""
         work = work_seen(str(progress.get("part") or what), progress)
-        self._works = {name: WorkSeen(name, Phase.DONE, message=f"{each.doing}: done" if each.doing else "done")
-                       if each.phase is Phase.RUNNING else each
+        self._works = {name: _done(each) if each.phase is Phase.RUNNING else each
                        for name, each in self._works.items() if name != work.name}
         self._works[work.name] = work
+
+
+def _done(work: WorkSeen) -> WorkSeen:
+    return WorkSeen(work.name, Phase.DONE, message=f"{work.doing}: done" if work.doing else "done")

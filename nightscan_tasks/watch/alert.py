@@ -39,3 +39,12 @@ class Alert:
     def since(self) -> datetime:
         """When it began, or where that is not known, when it was noticed."""
         return self.problem.since or self.noticed_at
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A channel that did not take what it was to be told; `problem` has no secret in it."""
+
+    channel: str
+    since: datetime
+    problem: str

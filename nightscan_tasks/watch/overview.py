@@ -210,9 +210,10 @@ class RunningSeen:
 class Overview:
     """The state of everything at `now`. Lists are ordered newest first, stores as the settings have them.
 
-    `runs` goes back 400 days, as the ledger does. `queues` is None where the broker was not asked. `expected`
-    are the days on which the timetable has a run, in its own zone. `blind` are patterns of the keys of
-    problems that could not be looked for this time.
+    `runs` goes back 400 days, as the ledger does, and so does `expected_at`: the moments at which the
+    timetable had a run, none of them in the future. `begun_at` is the first run of all. `queues` and `keys`
+    are None where nobody asked for them. `blind` are patterns of the keys of problems that could not be
+    looked for this time.
     """
 
     site: str
@@ -233,8 +234,10 @@ class Overview:
     frozen: Mapping[str, str] = field(default_factory=dict)
     queues: tuple[QueueSeen, ...] | None = None
     due: tuple[Due, ...] = ()
-    expected: Mapping[Tier, tuple[date, ...]] = field(default_factory=dict)
+    expected_at: Mapping[Tier, tuple[datetime, ...]] = field(default_factory=dict)
     keys: tuple[KeySeen, ...] | None = None
+    begun_at: datetime | None = None
+    frozen_since: datetime | None = None
     objective_loss_seconds: int = 86400
     blind: tuple[str, ...] = ()
 

@@ -15,7 +15,8 @@ def picture(*works: WorkSeen) -> Picture:
 def test_each_change_is_one_line_and_nothing_is_said_twice() -> None:
     changes = Changes(clock=lambda: 0)
     first = picture(WorkSeen("database", Phase.WAITING), WorkSeen("redis", Phase.WAITING))
-    second = picture(work_seen("database", READING), WorkSeen("redis", Phase.FAILED, message="no such server"))
+    second = picture(work_seen("database", READING),
+                     WorkSeen("redis", Phase.FAILED, message="no such server"))
     assert list(changes.lines(first)) == ["daily-20261123T020000Z: started, 2 parts"]
     assert list(changes.lines(second)) == [
         "database: reading 412.0 MB of about 1.6 GB, 120.0 MB/s", "redis: FAILED: no such server"]
@@ -33,7 +34,8 @@ def test_after_a_long_silence_a_line_says_how_far_it_is() -> None:
 
 
 def test_a_finished_part_tells_its_sizes_time_and_speed() -> None:
-    work = WorkSeen("database", Phase.DONE, plain_bytes=638_000_000, stored_bytes=98_000_000, elapsed_seconds=4.4)
+    work = WorkSeen("database", Phase.DONE, plain_bytes=638_000_000, stored_bytes=98_000_000,
+                    elapsed_seconds=4.4)
     assert sentence(work) == "saved and read back, 638.0 MB as 98.0 MB in 4.4 s, 145.0 MB/s"
     assert brief(work) == "98.0 MB stored"
     assert sentence(WorkSeen("database@offsite", Phase.DONE, stored_bytes=5)) == "copied and read back, 5 B"

@@ -1,0 +1,87 @@
+"""The record of alerts: `alerts/open.json` has those that are open, `alerts/closed/` a file for each other.
+
+It lies in the primary store, like the ledger; while that does not answer, in a private folder of the host,
+so that even then one is told once, and reminded daily.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from nightscan_tasks import wire
+from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.settings import Settings
+from nightscan_tasks.stores.base import Store
+from nightscan_tasks.stores.build import build_store
+from nightscan_tasks.watch.alert import Alert, Untold
+
+ALERTS = "alerts"
+_OPEN = f"{ALERTS}/open.json"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is open: the alerts, and the channels that did not take what they were to be told."""
+
+    alerts: tuple[Alert, ...] = ()
+    untold: tuple[Untold, ...] = ()
+    looked_at: datetime | None = None
+    closed: tuple[Alert, ...] = field(default=())
+    """Alerts that are over, of which some channel has not been told yet."""
+
+
+class Book:
+    """The alerts that a store has records of."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(self) -> Page:
+        """What is open now. A record that cannot be read is an empty one: rather told twice than not."""
+        try:
+            return self._read(Page, _OPEN)
+        except (NotFound, ManifestInvalid):
+            return Page()
+
+    def keep(self, page: Page) -> None:
+        """Replace what is open."""
+        self._store.put(_OPEN, [wire.encode(page)])
+
+    def close(self, alerts: Iterable[Alert]) -> None:
+        """Keep alerts that are over, for the reports; once is enough."""
+        for each in alerts:
+            self._store.put(_key(each), [wire.encode(each)])
+
+    def closed(self, *, since: datetime | None = None) -> Iterator[Alert]:
+        """The alerts that were closed after `since`, the newest first."""
+        keys = [entry.key for entry in self._store.list(f"{ALERTS}/closed/")]
+        for key in sorted(keys, reverse=True):
+            if since is not None and key.rpartition("/")[2] < _stamp(since):
+                return
+            try:
+                yield self._read(Alert, key)
+            except (NotFound, ManifestInvalid):  # one that cannot be read hides no other
+                continue
+
+    def _read(self, kind: type[wire.T], key: str) -> wire.T:
+        with self._store.open(key) as chunks:
+            return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
+
+
+def host_book(settings: Settings) -> Book:
+    """The book of this host, for as long as the primary store does not answer."""
+    folder = settings.temp_dir / f"nightscan-alerts-{os.getuid()}"
+    return Book(build_store("host", str(folder), settings.model_copy(update={"owner": ""})))
+
+
+def _key(alert: Alert) -> str:
+    name = hashlib.sha256(alert.key.encode()).hexdigest()[:8]
+    return f"{ALERTS}/closed/{_stamp(alert.closed_at or alert.noticed_at)}-{name}.json"
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"

@@ -1,0 +1,103 @@
+"""What is wrong with runs: a tier that is stale, or was never saved, one that failed, one that is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from nightscan_tasks.ledger import Ending
+from nightscan_tasks.model import Json, Tier
+from nightscan_tasks.settings import Settings
+from nightscan_tasks.system import PRIMARY
+from nightscan_tasks.watch.overview import Freshness, Overview, RunSeen
+from nightscan_tasks.watch.problem import Kind, Problem, Severity
+
+_LASTING_DAYS = 14  # a pre_deploy or manual run that failed long ago is history
+
+
+def problems(overview: Overview, settings: Settings) -> Iterator[Problem]:
+    """Of every tier its staleness and its last run; and of every run that is open whether it is stuck."""
+    for tier in overview.tiers:
+        yield from _stale(overview, tier, settings)
+        yield from _last(overview, tier)
+    for run in overview.running:
+        if run.deadline_at and overview.now > run.deadline_at:
+            yield Problem(Kind.STUCK, run.run_id, Severity.CRITICAL, run.deadline_at, {"run_id": run.run_id})
+
+
+def _stale(overview: Overview, tier: Tier, settings: Settings) -> Iterator[Problem]:
+    """One problem for each store in which something of the tier is too old.
+
+    An offsite store that has what the primary has is not at fault, and is not told of as well.
+    """
+    rows = [each for each in overview.freshness if each.tier is tier]
+    newest = {each.component: each.newest for each in rows if each.store == PRIMARY}
+    limits = settings.stale_seconds(tier)
+    for store in dict.fromkeys(each.store for each in rows):
+        stale = [each for each in rows if each.store == store and each.level is not None
+                 and (store == PRIMARY or each.newest != newest.get(each.component))]
+        if stale and limits:
+            yield _staleness(overview, stale, limits)
+
+
+def _staleness(overview: Overview, stale: list[Freshness], limits: tuple[int, int]) -> Problem:
+    tier, store = stale[0].tier, stale[0].store
+    known = [each.newest_at for each in stale if each.newest_at]
+    oldest = min(known) if len(known) == len(stale) else None
+    severity = max((each.level for each in stale if each.level), key=list(Severity).index)
+    due = _due_since(overview, tier, oldest)
+    return Problem(Kind.STALE if known else Kind.NEVER, f"{tier}@{store}", severity, due, {
+        "tier": tier.value, "store": store, "components": [each.component for each in stale],
+        "newest_at": max(known).isoformat() if known else None,
+        "oldest_at": oldest.isoformat() if oldest else None, "allowed_seconds": limits[0]})
+
+
+def _due_since(overview: Overview, tier: Tier, newest: datetime | None) -> datetime | None:
+    """When the run that did not come was due: the first of the timetable after the newest set."""
+    days = overview.expected_at.get(tier, ())
+    later = [each for each in days if newest is None or each > newest]
+    return min(later, default=newest)
+
+
+def _last(overview: Overview, tier: Tier) -> Iterator[Problem]:
+    run = next((each for each in overview.runs if each.set_id.tier is tier and each.outcome), None)
+    if run is None or run.outcome is None or _is_history(overview, run):
+        return
+    outcome = run.outcome
+    facts: dict[str, Json] = {"tier": tier.value, "run_id": run.run_id, "ending": outcome.ending.value,
+                              "failures": [{"part": each.part, "message": each.message.partition("\n")[0]}
+                                           for each in outcome.failures],
+                              "notes": [note.partition("\n")[0] for note in outcome.notes]}
+    since = _since(overview, tier, run)
+    match outcome.ending:
+        case Ending.FAILED | Ending.INCOMPLETE:
+            yield Problem(Kind.FAILED, tier.value, Severity.CRITICAL, since, facts)
+        case Ending.DEGRADED if not _mended(overview, run):
+            yield Problem(Kind.DEGRADED, tier.value, Severity.WARNING, since, facts)
+
+
+def _is_history(overview: Overview, run: RunSeen) -> bool:
+    """Whether nobody expects a next one: then what failed long ago is not told for ever."""
+    return (run.set_id.tier not in overview.expected_at
+            and (overview.now - run.opened_at).days >= _LASTING_DAYS)
+
+
+def _mended(overview: Overview, run: RunSeen) -> bool:
+    """Whether the copies that it lacked were made since."""
+    found = next((each for each in overview.sets if each.set_id == run.set_id), None)
+    have = {copy.store for copy in found.copies} if found else set()
+    lacking = {store.name for store in overview.stores} - have
+    unsigned = any("not signed" in note for note in run.outcome.notes) if run.outcome else False
+    return not lacking and not unsigned
+
+
+def _since(overview: Overview, tier: Tier, last: RunSeen) -> datetime:
+    """When the first of the bad runs in a row ended."""
+    since = last.outcome.settled_at if last.outcome else last.opened_at
+    for run in overview.runs:
+        if run.set_id.tier is not tier or run.outcome is None:
+            continue
+        if run.outcome.ending is Ending.GOOD:
+            break
+        since = run.outcome.settled_at
+    return since
