@@ -13,7 +13,7 @@ from sentry_sdk.integrations.stdlib import StdlibIntegration
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
-from nightscan_tasks.tasks import asking
+from nightscan_tasks.tasks import asking, queues
 from worker.memory import give_back
 from worker.queues import NAMES, unacknowledged
 
@@ -38,6 +38,7 @@ def connect(settings: Settings) -> None:
         conf.broker_transport_options = {**conf.broker_transport_options, **unacknowledged(named)}
 
     asking.connect()
+    queues.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
     celeryd_init.connect(consuming, weak=False, dispatch_uid="nightscan consuming worker")
     beat_init.connect(starting, weak=False, dispatch_uid="nightscan starting beat")

@@ -1,0 +1,177 @@
+"""The broker is asked what waits, for how long, and who takes it; nothing of it is changed by asking."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from celery.signals import before_task_publish
+
+from nightscan_tasks.errors import TransientError
+from nightscan_tasks.settings import load
+from nightscan_tasks.tasks import queues
+from nightscan_tasks.tasks.queues import HEADER, look_at_queues, waiting_seconds
+from nightscan_tasks.watch.overview import QueueSeen
+from worker.configuration import configure
+from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, unacknowledged
+
+AT_ONCE = (0.3,)
+NOW = 1_790_000_000.0
+HOUR = 3600
+
+
+def application(broker_url: str) -> Celery:
+    app = Celery("queues", set_as_current=False)
+    app.conf.update(configure(load({"NIGHTSCAN_BROKER_URL": broker_url})))
+    return app
+
+
+@pytest.fixture
+def app(broker_redis: str) -> Iterator[Celery]:
+    """An application whose messages say when they were sent."""
+    queues.connect()
+    app = application(broker_redis)
+    yield app
+    before_task_publish.disconnect(queues._sending, dispatch_uid="nightscan queues sending")
+    app.close()
+
+
+@pytest.fixture
+def broker(broker_redis: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(broker_redis)
+    yield client
+    client.close()
+
+
+def aged(broker: redis.Redis, key: str, seconds: float) -> None:
+    """Make the oldest message of a list look as if it had been sent so long ago."""
+    message = json.loads(broker.lindex(key, -1) or b"")
+    message["headers"][HEADER] -= seconds
+    broker.lset(key, -1, json.dumps(message))
+
+
+def messages(broker: redis.Redis, key: str) -> list[bytes]:
+    return [each for each in broker.lrange(key, 0, -1) if isinstance(each, bytes)]
+
+
+def seen(app: Celery) -> dict[str, QueueSeen]:
+    return {each.name: each for each in look_at_queues(app, patience=AT_ONCE)}
+
+
+def test_an_empty_broker_has_every_queue_and_nothing_in_it(app: Celery, broker: redis.Redis) -> None:
+    assert look_at_queues(app, patience=AT_ONCE) == tuple(QueueSeen(name, (), 0, None) for name in NAMES)
+    assert not broker.exists(*NAMES)
+
+
+def test_what_waits_is_counted_over_all_priorities_and_stays(app: Celery, broker: redis.Redis) -> None:
+    for priority in (0, 3, 9):
+        app.send_task("nightscan.upload", priority=priority)
+    app.send_task("nightscan.settle")
+    before = {key: broker.lrange(key, 0, -1) for key in broker.keys("nightscan.*")}
+    found = seen(app)
+    assert {name: each.depth for name, each in found.items()} == {FAST: 0, HEAVY: 3, RESTORE: 0, CONTROL: 1}
+    assert {key: broker.lrange(key, 0, -1) for key in broker.keys("nightscan.*")} == before
+
+
+def test_the_oldest_message_tells_how_long_it_waits(app: Celery, broker: redis.Redis) -> None:
+    app.send_task("nightscan.upload")
+    app.send_task("nightscan.upload", priority=9)
+    aged(broker, HEAVY, HOUR)
+    app.send_task("nightscan.upload")
+    oldest = seen(app)[HEAVY].oldest_seconds
+    assert oldest is not None
+    assert HOUR <= oldest < 2 * HOUR
+
+
+def test_a_message_for_later_waits_from_its_moment_on(app: Celery, broker: redis.Redis) -> None:
+    app.send_task("nightscan.upload", countdown=2 * HOUR)
+    assert seen(app)[HEAVY].oldest_seconds is None
+    app.send_task("nightscan.settle", countdown=1)
+    aged(broker, CONTROL, HOUR)
+    (message,) = messages(broker, CONTROL)
+    waits = waiting_seconds([message], now=time.time() + HOUR)
+    assert waits is not None
+    assert waits < 2 * HOUR
+
+
+def test_a_retry_waits_anew(app: Celery, broker: redis.Redis) -> None:
+    app.send_task("nightscan.upload", headers={HEADER: NOW - HOUR})
+    (message,) = messages(broker, HEAVY)
+    assert json.loads(message)["headers"][HEADER] > time.time() - HOUR
+
+
+@pytest.mark.parametrize("message", [
+    b"", b"\xff", b"[]", b"{}", b'{"headers": null}', b'{"headers": {"nightscan_sent_at": "soon"}}',
+    b'{"headers": {"nightscan_sent_at": 1, "eta": "tomorrow"}}', b'{"headers": {"nightscan_sent_at": 1e999}}',
+    b'{"headers": {"nightscan_sent_at": 1, "eta": 7}}', b"[" * 100_000])
+def test_a_message_that_nobody_of_ours_sent_says_nothing(message: bytes) -> None:
+    known = json.dumps({"headers": {HEADER: NOW - 60}}).encode()
+    assert waiting_seconds([message], now=NOW) is None
+    assert waiting_seconds([message, known], now=NOW) == 60
+
+
+def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery, broker: redis.Redis) -> None:
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **unacknowledged([HEAVY])}
+
+    @app.task(name="nightscan.upload")
+    def upload() -> None:
+        broker.blpop(["release"], timeout=60)
+
+    with start_worker(app, pool="threads", concurrency=1, queues=[HEAVY], perform_ping_check=False,
+                      shutdown_timeout=30) as worker:
+        for _each in range(3):
+            upload.delay()
+        while broker.llen(HEAVY) != 2:
+            time.sleep(0.01)
+        found = {each.name: each for each in look_at_queues(app, patience=(2, 0.1))}
+        broker.rpush("release", *"123")
+        assert found[HEAVY].workers == (worker.hostname,)
+        assert found[HEAVY].depth == 2
+        assert found[FAST].workers == ()
+
+
+def test_a_broker_that_is_down_is_said_so_without_its_password() -> None:
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = application(f"redis://:tres-secret@127.0.0.1:{port}/0")
+    with pytest.raises(TransientError, match=f"127.0.0.1:{port}.*does not answer") as raised:
+        look_at_queues(app, patience=AT_ONCE)
+    assert "tres-secret" not in str(raised.value)
+
+
+def test_what_a_user_of_the_broker_may_not_ask_is_not_known(app: Celery, broker: redis.Redis,
+                                                            broker_redis: str) -> None:
+    app.send_task("nightscan.upload")
+    broker.acl_setuser("onlooker", enabled=True, passwords=["+pw"],
+                       keys=["_kombu.binding*", "nightscan.heavy*"], commands=[
+                           "+ping", "+hello", "+auth", "+select", "+client", "+sadd", "+srem", "+smembers",
+                           "+llen"])
+    try:
+        watching = application(f"redis://onlooker:pw@{broker_redis.rpartition('@')[2]}")
+        found = {each.name: each for each in look_at_queues(watching, patience=AT_ONCE)}
+    finally:
+        broker.acl_deluser("onlooker")
+    assert found[HEAVY] == QueueSeen(HEAVY, None, 1, None)
+    assert found[CONTROL] == QueueSeen(CONTROL, None, None, None)
+
+
+def test_other_brokers_tell_how_much_waits_and_not_for_how_long() -> None:
+    app = application("memory://")
+    app.conf.broker_transport_options = {}
+    with app.connection_for_write() as connection:
+        queue = app.amqp.queues[HEAVY](connection.default_channel)
+        queue.declare()
+        connection.Producer().publish({}, routing_key=HEAVY, exchange=queue.exchange)
+        found = look_at_queues(app, names=(HEAVY, CONTROL), patience=AT_ONCE)
+        queue.purge()
+    assert found == (QueueSeen(HEAVY, (), 1, None), QueueSeen(CONTROL, (), 0, None))
+
+
