@@ -20,7 +20,12 @@ _LAST = 50
 _ACTION = Word("action", tuple(action.value for action in Action))
 
 
-@json_command(name="audit", short_help="who restored, deleted, held, or used the private key, and when")
+@json_command(name="audit", short_help="who restored, deleted, held, or used the private key, and when",
+              examples=(
+    "nightscan audit",
+    "nightscan audit --since 2026-11-01 --action restore",
+    "nightscan audit --check",
+))
 @click.option("--since", type=MOMENT, help="Only what was recorded since then.")
 @click.option("--action", type=_ACTION, help="Only this: restore, delete, key_use, …")
 @click.option("--last", type=click.IntRange(1), default=_LAST, show_default=True,

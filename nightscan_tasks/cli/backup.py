@@ -29,7 +29,12 @@ _LOOK_SECONDS = 0.5
 TAKEN = Word("tier", tuple(tier.value for tier in PLANS))
 
 
-@json_command(name="backup", short_help="take a backup set")
+@json_command(name="backup", short_help="take a backup set", examples=(
+    "nightscan backup daily --wait",
+    "nightscan backup pre_deploy --tag v1.2.3 --wait",
+    "nightscan backup pre_deploy --full --wait",
+    "nightscan backup manual --component database --local",
+))
 @click.argument("tier", type=TAKEN)
 @click.option("--tag", help="A name for the set, for example the release (pre_deploy, manual).")
 @click.option("--full", is_flag=True, help="Everything, user data too (pre_deploy).")

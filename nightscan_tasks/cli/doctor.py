@@ -17,7 +17,10 @@ from nightscan_tasks.workflows import PLANS, RETENTION
 QUEUES = tuple(f"nightscan.{name}" for name in ("fast", "heavy", "restore", "control"))
 
 
-@json_command(name="doctor", short_help="check everything that a backup will need")
+@json_command(name="doctor", short_help="check everything that a backup will need", examples=(
+    "nightscan doctor",
+    "nightscan doctor --json",
+))
 def command(session: Session) -> None:
     """Check everything that a backup will need: settings, servers, stores, keys, workers, clocks.
 

@@ -19,7 +19,12 @@ from nightscan_tasks.model import Tier
 from nightscan_tasks.wording import duration, encryption, size
 
 
-@json_command(name="drill", short_help="restore into a scratch NightScan, compare, and measure")
+@json_command(name="drill", short_help="restore into a scratch NightScan, compare, and measure", examples=(
+    "nightscan drill",
+    "nightscan drill --tier weekly --from offsite",
+    "nightscan drill --simulate-loss",
+    "nightscan drill --key",
+))
 @click.option("--tier", type=TIER, help="The newest complete set of this tier; else of any.")
 @click.option("--from", "store", metavar="STORE", help="The store to read from.")
 @click.option("--simulate-loss", is_flag=True,

@@ -24,7 +24,11 @@ from nightscan_tasks.wording import count, size
 COMPONENT = Word("component", ("user_data", "system_config", "source_code"))
 
 
-@json_command(name="files", short_help="the files in a set, without restoring them")
+@json_command(name="files", short_help="the files in a set, without restoring them", examples=(
+    "nightscan files --tier weekly --index 1",
+    "nightscan files daily/20261123T020000Z --grep 'uploads/2026/*'",
+    "nightscan files --component source_code --from offsite",
+))
 @click.argument("set_id", type=SET_ID, required=False, metavar="[SET]")
 @click.option("--tier", type=TIER, help="The newest complete set of this tier …")
 @click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest.")

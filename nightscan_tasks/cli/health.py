@@ -13,7 +13,11 @@ from nightscan_tasks.system import System
 from nightscan_tasks.wording import count
 
 
-@json_command(name="health", short_help="check that what is live works")
+@json_command(name="health", short_help="check that what is live works", examples=(
+    "nightscan health",
+    "nightscan health --local",
+    "nightscan health --json",
+))
 @local_option
 def command(session: Session, *, local: bool) -> None:
     """Check what is live: servers, schema, folders, disks, services, and the newest set's age.

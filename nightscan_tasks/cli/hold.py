@@ -15,7 +15,11 @@ from nightscan_tasks.ledger import Hold
 from nightscan_tasks.model import SetId
 
 
-@json_command(name="hold", short_help="keep a set, whatever its age")
+@json_command(name="hold", short_help="keep a set, whatever its age", examples=(
+    'nightscan hold daily/20261123T020000Z --why "before the migration"',
+    "nightscan hold daily/20261123T020000Z --why audit --until 2027-01-31",
+    "nightscan hold",
+))
 @click.argument("set_id", type=SET_ID, required=False)
 @click.option("--why", help="Why it is kept: whoever finds it in a year wants to know.")
 @click.option("--until", type=MOMENT, help="Until when; without it, until nightscan release.")

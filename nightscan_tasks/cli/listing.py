@@ -20,7 +20,12 @@ from nightscan_tasks.wording import age, size
 _HEAD = ("SET", "INDEX", "AGE", "PLAIN", "STORED", "STATE")
 
 
-@json_command(name="list", short_help="the sets there are, in every store")
+@json_command(name="list", short_help="the sets there are, in every store", examples=(
+    "nightscan list",
+    "nightscan list --tier daily --store offsite",
+    "nightscan list --as-of 2026-11-23T02:00",
+    "nightscan list --json",
+))
 @click.option("--tier", type=TIER, help="Only sets of this tier.")
 @store_option("Only this store: primary, offsite, …")
 @click.option("--as-of", "moment", type=MOMENT,

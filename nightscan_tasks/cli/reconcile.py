@@ -16,7 +16,11 @@ from nightscan_tasks.wording import count, size
 _NAMED = 5
 
 
-@json_command(name="reconcile", short_help="compare rows with files, and with the sets")
+@json_command(name="reconcile", short_help="compare rows with files, and with the sets", examples=(
+    "nightscan reconcile",
+    "nightscan reconcile --apply",
+    "nightscan reconcile --local --json",
+))
 @click.option("--apply", is_flag=True, help="Fetch what is missing, and move what no row names.")
 @local_option
 def command(session: Session, *, apply: bool, local: bool) -> None:

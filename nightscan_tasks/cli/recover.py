@@ -32,15 +32,16 @@ how long each stage took. It may be repeated.
 Before it: PostgreSQL and Redis are installed and run; NIGHTSCAN_DATABASE_URI
 and REDIS_URL name them; NIGHTSCAN_GPG_HOME has the private key;
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set.
-
-\b
-For example:
-nightscan recover --from s3://nightscan-backups
 """
 
 
 @json_command(name="recover", help=_HELP,
-              short_help="everything back on a bare machine, from a bucket's name alone")
+              short_help="everything back on a bare machine, from a bucket's name alone", examples=(
+    "nightscan recover --from s3://nightscan-backups",
+    "nightscan recover --from s3://nightscan-backups --before 2026-11-23",
+    "nightscan recover --from s3://nightscan-backups --as-of 2026-11-23T02:00",
+    "nightscan recover --from /mnt/backups --tier weekly",
+))
 @click.option("--from", "url", required=True, metavar="URL",
               help="Where the sets are: s3://bucket, s3://bucket/prefix, or a folder.")
 @click.option("--set", "set_id", type=SET_ID, metavar="ID", help="This set.")

@@ -11,7 +11,10 @@ from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.model import SetId
 
 
-@json_command(name="release", short_help="let rotation have a set again that was held")
+@json_command(name="release", short_help="let rotation have a set again that was held", examples=(
+    "nightscan release daily/20261123T020000Z",
+    'nightscan release daily/20261123T020000Z --why "the migration went well"',
+))
 @click.argument("set_id", type=SET_ID)
 @click.option("--why", default="", help="Why it need not be kept any more; for the audit record.")
 def command(session: Session, set_id: SetId, why: str) -> None:

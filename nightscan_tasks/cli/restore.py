@@ -32,18 +32,22 @@ _HELP = {
     "source_code": "the application's code, or some files",
 }
 _EXAMPLES = {
-    FULL: ("nightscan restore full", "nightscan restore full --tier daily --index 2 --dry-run",
+    FULL: ("nightscan restore full --tier daily --index 1",
+           "nightscan restore full --tier daily --index 2 --dry-run",
            "nightscan restore full --from offsite",
            "nightscan restore full --target-db nightscan_test"),
-    "database": ("nightscan restore database --before 2026-11-23T02:00",
+    "database": ("nightscan restore database --tier daily --index 1",
+                 "nightscan restore database --before 2026-11-23T02:00",
                  "nightscan restore database --table prediction",
                  "nightscan restore database --target-db postgresql://nightscan@db2/nightscan"),
     "redis": ("nightscan restore redis --db 1", "nightscan restore redis --key 'session:*'"),
     "user_data": ("nightscan restore user_data --tier weekly --index 1",
                   "nightscan restore user_data --path 'uploads/2026/*'",
                   "nightscan restore user_data --path models --target-root /tmp/look"),
-    "system_config": ("nightscan restore system_config --target-root /tmp/look",),
-    "source_code": ("nightscan restore source_code --path web/app.py",),
+    "system_config": ("nightscan restore system_config --target-root /tmp/look",
+                      "nightscan restore system_config --path nginx --dry-run"),
+    "source_code": ("nightscan restore source_code --path web/app.py",
+                    "nightscan restore source_code --tier pre_deploy --index 1"),
 }
 
 
@@ -60,7 +64,12 @@ class _Parts(Group):
         return super().resolve_command(ctx, [args[0].replace("-", "_"), *args[1:]])
 
 
-@click.group(name="restore", cls=_Parts, short_help="put a set back")
+@click.group(name="restore", cls=_Parts, short_help="put a set back", examples=(
+    "nightscan restore full --dry-run",
+    "nightscan restore database --tier daily --index 1",
+    "nightscan restore user_data --path 'uploads/2026/*'",
+    "nightscan restore rollback",
+))
 def command() -> None:
     """Put a set back: all of it, or one component, or a part of one.
 
@@ -139,11 +148,10 @@ def _make(what: str) -> click.Command:
     for option in reversed((*_TARGETS.values(), _UNGUARDED) if what == FULL else
                            (_TARGETS[_kind(what)], *_PARTS[_kind(what)])):
         run = option(run)
-    examples = "\n".join(_EXAMPLES[what])
-    return json_command(name=what, short_help=_HELP[what],
+    return json_command(name=what, short_help=_HELP[what], examples=_EXAMPLES[what],
                         help=f"Put {what} back: {_HELP[what]}.\n\n"
                              f"Without --set, --tier or --before, from the newest complete set that has it. "
-                             f"With a target, nothing live is touched.\n\n\b\nFor example:\n{examples}")(run)
+                             f"With a target, nothing live is touched.")(run)
 
 
 for _what in (FULL, *COMPONENTS):

@@ -46,7 +46,8 @@ def _decision(name: str, text: str,
     for option in (*_TARGETS, local_option):
         run = option(run)
     run = click.argument("run_id", metavar="[RUN]", required=False)(run)
-    return json_command(name=name, short_help=text,
+    return json_command(name=name, short_help=text, examples=(
+        f"nightscan restore {name}", f"nightscan restore {name} restore-20261123T160255050525Z --local"),
                         help=f"{text[0].upper()}{text[1:]}. RUN is what the restore said at its end, or the "
                              f"newest that changed anything; `nightscan restore runs` lists them.")(run)
 
@@ -67,7 +68,10 @@ def _lines(done: dict[str, Any]) -> Iterator[str]:
         yield from fold(f"gone: {removed}", indent="  ")
 
 
-@json_command(name="runs", short_help="the restores there were, and what is kept of them")
+@json_command(name="runs", short_help="the restores there were, and what is kept of them", examples=(
+    "nightscan restore runs",
+    "nightscan restore runs --json",
+))
 def _runs(session: Session) -> None:
     """List restores, the newest first: what was restored, how it ended, and whether an old state is kept.
 

@@ -19,7 +19,11 @@ from nightscan_tasks.wording import count
 from nightscan_tasks.workflows import RETENTION
 
 
-@json_command(name="rotate", short_help="remove the sets that are past their time")
+@json_command(name="rotate", short_help="remove the sets that are past their time", examples=(
+    "nightscan rotate --dry-run",
+    "nightscan rotate",
+    "nightscan rotate --local",
+))
 @click.option("--dry-run", is_flag=True, help="Only say what would go and what would stay, and why.")
 @local_option
 def command(session: Session, *, dry_run: bool, local: bool) -> None:

@@ -24,7 +24,11 @@ from nightscan_tasks.workflows import RETENTION
 _BAD = {Kind.DAMAGED.value, Kind.UNREAD.value}
 
 
-@json_command(name="scrub", short_help="read stored bytes again, and mend what is damaged")
+@json_command(name="scrub", short_help="read stored bytes again, and mend what is damaged", examples=(
+    "nightscan scrub --dry-run",
+    "nightscan scrub --store offsite --bytes 20GB",
+    "nightscan scrub --all --no-repair --local",
+))
 @store_option("Only this store; without it, each.")
 @click.option("--bytes", "read_bytes", type=SIZE, metavar="SIZE",
               help="Read so much, for example 20GB, instead of this night's share.")

@@ -11,7 +11,11 @@ from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.model import SetId
 
 
-@json_command(name="trust", short_help="say that a suspicious set, or the clock, is as it should be")
+@json_command(name="trust", short_help="say that a suspicious set, or the clock, is as it should be",
+              examples=(
+    'nightscan trust daily/20261123T020000Z --why "old uploads were deleted"',
+    'nightscan trust --clock --why "NTP is back"',
+))
 @click.argument("set_id", type=SET_ID, required=False)
 @click.option("--clock", is_flag=True, help="The clock is right now, whatever rotation saw of it.")
 @click.option("--why", required=True, help="How you know.")

@@ -22,7 +22,12 @@ _WORDS = {"damaged": "DAMAGED: another content, though nobody wrote it", "missin
           "unreadable": "UNREADABLE", "changed": "written since", "new": "newer than the set"}
 
 
-@json_command(name="validate", short_help="compare every file with the hash that was recorded of it")
+@json_command(name="validate", short_help="compare every file with the hash that was recorded of it",
+              examples=(
+    "nightscan validate",
+    "nightscan validate --tier weekly --local",
+    "nightscan validate --path 'uploads/2026/*'",
+))
 @click.option("--set", "set_id", type=SET_ID, metavar="ID", help="Compare with this set.")
 @click.option("--tier", type=TIER, help="Compare with the newest complete set of this tier; else of any.")
 @click.option("--path", "paths", multiple=True, metavar="PATTERN",

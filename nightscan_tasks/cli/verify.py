@@ -36,7 +36,11 @@ class Reading:
         return not self.problems and not self.unread
 
 
-@json_command(name="verify", short_help="read every stored byte of a set back, and compare")
+@json_command(name="verify", short_help="read every stored byte of a set back, and compare", examples=(
+    "nightscan verify",
+    "nightscan verify --tier daily --index 1",
+    "nightscan verify daily/20261123T020000Z --store offsite --local",
+))
 @click.argument("set_id", type=SET_ID, required=False, metavar="[SET]")
 @click.option("--tier", type=TIER, help="The newest complete set of this tier …")
 @click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest.")

@@ -19,7 +19,11 @@ _DIR = click.option("--dir", "folder", type=click.Path(path_type=Path), required
                     help="Where all of it lives.")
 
 
-@click.group(name="world", cls=Group, short_help="a whole NightScan on loopback, to try things on")
+@click.group(name="world", cls=Group, short_help="a whole NightScan on loopback, to try things on", examples=(
+    "nightscan world up --dir /tmp/world --sample 100MB",
+    "nightscan world status --dir /tmp/world",
+    "nightscan world down --dir /tmp/world --purge",
+))
 def command() -> None:
     """A whole NightScan on loopback: PostgreSQL, two Redis, S3, a key ring, workers, beat, Flower.
 
@@ -27,7 +31,10 @@ def command() -> None:
     """
 
 
-@json_command(name="up", short_help="start it, and return when all of it answers")
+@json_command(name="up", short_help="start it, and return when all of it answers", examples=(
+    "nightscan world up --dir /tmp/world --sample 100MB",
+    "nightscan world up --dir /tmp/world --no-celery",
+))
 @_DIR
 @click.option("--sample", type=SIZE, help="Fill it with about so much: 20MB, 1GB.")
 @click.option("--celery/--no-celery", default=True, show_default=True, help="Workers, beat and Flower too.")
@@ -44,7 +51,10 @@ def _up(session: Session, folder: Path, sample: int | None, *, celery: bool) -> 
                                                 f"Next: . {world.folder}/env && nightscan doctor"])
 
 
-@json_command(name="status", short_help="what of it runs")
+@json_command(name="status", short_help="what of it runs", examples=(
+    "nightscan world status --dir /tmp/world",
+    "nightscan world status --dir /tmp/world --json",
+))
 @_DIR
 def _status(session: Session, folder: Path) -> None:
     """Say what of it runs, where. Exit status 3 when something does not."""
@@ -53,7 +63,10 @@ def _status(session: Session, folder: Path) -> None:
     session.finish(Exit.DONE if every else Exit.DEGRADED, _as_json(world), _lines(world.status()))
 
 
-@json_command(name="down", short_help="stop all of it")
+@json_command(name="down", short_help="stop all of it", examples=(
+    "nightscan world down --dir /tmp/world",
+    "nightscan world down --dir /tmp/world --purge",
+))
 @_DIR
 @click.option("--purge", is_flag=True, help="Remove its data too.")
 def _down(session: Session, folder: Path, *, purge: bool) -> None:

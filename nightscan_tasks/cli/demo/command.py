@@ -31,7 +31,11 @@ _DEMO_LEASES = {"NIGHTSCAN_LEASE_SECONDS": "12"}  # so that the display moves ev
 _KILLED = (signal.SIGTERM, signal.SIGHUP)
 
 
-@json_command(name="demo", short_help="back up such a world, destroy it, put it back, and compare")
+@json_command(name="demo", short_help="back up such a world, destroy it, put it back, and compare", examples=(
+    "nightscan demo",
+    "nightscan demo --size 2GB --keep",
+    "nightscan demo --dir /tmp/world --keep",
+))
 @click.option("--size", "sample_bytes", type=SIZE, default="200MB", show_default=True,
               help="How much data the world holds.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
