@@ -1,15 +1,16 @@
 # Everything goes into .venv; nothing else on the machine is touched, except that `make install`
-# installs GnuPG with apt-get when it is missing and you are root.
+# installs GnuPG with apt-get when it is missing and you are root, and `make test` and `make screenshots`
+# a Chromium likewise.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKING := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format chaos bench lock clean
+.PHONY: help install demo test fuzz lint format chaos bench screenshots lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: ## everything into .venv, from requirements.lock
 	@$(PYTHON) -m tools.bootstrap $(VENV)
@@ -18,6 +19,7 @@ demo: install ## back up a whole embedded NightScan, destroy it, put it back, an
 	@$(BIN)/nightscan demo
 
 test: install ## all tests, with real servers, in a few minutes
+	@$(PYTHON) -m tools.browser
 	@$(BIN)/python -m pytest
 
 fuzz: install ## any bytes and values, for FUZZ_MINUTES (10), from FUZZ_SEED on
@@ -35,6 +37,10 @@ chaos: install ## a hundred runs with random faults, checked against a model; SE
 
 bench: install ## how fast and how small, against what a user would use instead
 	@$(BIN)/python -m benchmarks
+
+screenshots: install ## the pictures in docs/images, from a simulated past; SHOTS=… takes some
+	@$(PYTHON) -m tools.browser
+	@$(BIN)/python -m tools.screenshots $(SHOTS)
 
 lock: ## renew requirements.lock from pyproject.toml; UPGRADE=1 takes newer versions too
 	@$(PYTHON) -m tools.bootstrap --bare $(LOCKING)

@@ -7,11 +7,11 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
@@ -25,6 +25,11 @@ from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.s3 import make_bucket
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.world import World
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tools.tab import Tab
 
 # Nothing is written into the checkout, and a busy machine is no failure.
 hypothesis.settings.register_profile("here", database=None, deadline=None)
@@ -209,6 +214,40 @@ def celery_world(world_services: World, world_folder: Path) -> World:
     return World.up(world_folder, celery=QUEUES, settings={
         "NIGHTSCAN_LEASE_SECONDS": "6", "NIGHTSCAN_RETRY_SECONDS": "1",
         "NIGHTSCAN_DEADLINE_SECONDS": "25", "NIGHTSCAN_VISIBILITY_SECONDS": "30"})
+
+
+@pytest.fixture(scope="module")
+def browser(clean_home: Path) -> Iterator[Browser]:
+    """A headless Chromium, of a file's own: its driver's event loop is this thread's while it lives."""
+    from tools.browser import NoBrowser, chromium
+
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(chromium())
+        except NoBrowser as exc:
+            pytest.skip(str(exc))
+        yield opened
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Tab]]:
+    """Open an address: `open_page(url, width=360, dark=True, language="fr", login=("name", "password"))`.
+
+    At the end no page may have complained; a test that expects a complaint takes it out of the list.
+    """
+    from tools.tab import open_tab
+
+    tabs: list[Tab] = []
+
+    def opened(url: str, **reader: Any) -> Tab:
+        tabs.append(open_tab(browser, url, **reader))
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        tab.close()
+    complaints = [each for tab in tabs for each in tab.complaints]
+    assert not complaints, complaints
 
 
 def _flush(url: str) -> None:

@@ -182,24 +182,34 @@ def require_gpg() -> None:
     if os.geteuid() != 0:
         raise BootstrapError("GnuPG is missing: no program `gpg`; run this as root, then make "
                              f"again:\n  apt-get update && {INSTALL_GPG}")
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"GnuPG is missing: {INSTALL_GPG}"):
-        if not list(Path("/var/lib/apt/lists").glob("*Packages*")):
-            run(["apt-get", "update"], environ)
-        try:
-            run(INSTALL_GPG.split(), environ)
-        except BootstrapError:  # the lists may be older than the packages
-            run(["apt-get", "update"], environ)
-            run(INSTALL_GPG.split(), environ)
+        apt_get(INSTALL_GPG)
 
 
-def run(command: Sequence[str], environ: dict[str, str] | None = None) -> None:
-    """Run it without a terminal; what it printed is shown when it fails."""
-    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, errors="replace", env=environ)
+def apt_get(install: str, *, seconds: float | None = None) -> None:
+    """Run a command of apt-get that installs; where the lists are missing or too old, with new ones."""
+    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if not list(Path("/var/lib/apt/lists").glob("*Packages*")):
+        run(["apt-get", "update"], environ, seconds)
+    try:
+        run(install.split(), environ, seconds)
+    except BootstrapError:  # the lists may be older than the packages
+        run(["apt-get", "update"], environ, seconds)
+        run(install.split(), environ, seconds)
+
+
+def run(command: Sequence[str], environ: dict[str, str] | None = None,
+        seconds: float | None = None) -> None:
+    """Run it without a terminal, for so long at most; what it printed is shown when it fails."""
+    shown_as = " ".join(command)
+    try:
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, errors="replace", env=environ, timeout=seconds)
+    except subprocess.TimeoutExpired as exc:
+        raise BootstrapError(f"{shown_as}\nhad not ended after {exc.timeout:.0f} s") from exc
     if done.returncode != 0:
         printed = (done.stdout + done.stderr).strip()
-        raise BootstrapError(f"{' '.join(command)}\nended with status {done.returncode}:\n{printed}")
+        raise BootstrapError(f"{shown_as}\nended with status {done.returncode}:\n{printed}")
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def test_what_make_made_is_cleaned_and_nothing_else(checkout: Path) -> None:
     assert sorted(checkout.iterdir()) == before
 
 
-@pytest.mark.parametrize("command", ["install", "demo", "test", "fuzz", "lint", "bench"])
+@pytest.mark.parametrize("command", ["install", "demo", "test", "fuzz", "lint", "bench", "screenshots"])
 def test_everything_that_needs_the_environment_makes_it_first(
     checkout: Path, command: str,
 ) -> None:
