@@ -92,7 +92,8 @@ class _Writer:
         trouble, day, size = self.story.of(back), self._date(back), self.sizes[back]
         if trouble is Trouble.GAP:
             return
-        if trouble is not Trouble.OUTAGE:
+        lasting = back == 0 and self.story.of(1) is Trouble.OUTAGE  # and is not over yet
+        if trouble is not Trouble.OUTAGE and not lasting:
             self._replicate(self._at(day, time(1, 0)))
         waited = 0.0
         for number, tier in enumerate(_due(day)):
