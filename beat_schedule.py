@@ -31,12 +31,14 @@ def schedule() -> dict[str, dict[str, Any]]:
         "drill_loss": _due("nightscan.drill", crontab(hour="10", minute="0", day_of_month="20",
                                                       month_of_year="1"),
                            scheduled=True, simulate_loss=True),
+        "check_freshness": _due("nightscan.check_freshness", crontab(hour="*/6", minute="20")),
         # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
         # nobody.
         "reap": _often("nightscan.reap", timedelta(minutes=1)),
         "reap_restores": _often("nightscan.reap_restores", timedelta(minutes=5)),
         "make_up": _often("nightscan.make_up", timedelta(minutes=10)),
         "replicate": _often("nightscan.replicate", timedelta(hours=1)),
+        "notify": _often("nightscan.notify", timedelta(minutes=15)),
     }
 
 

@@ -9,7 +9,7 @@ from nightscan_tasks.settings import Settings, load
 from worker import configuration, signals
 
 TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
-    "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up")]
+    "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching")]
 
 
 def create_app() -> Celery:

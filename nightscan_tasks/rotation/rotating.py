@@ -11,6 +11,7 @@ from nightscan_tasks.audit import Action
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import AlreadyExists, Busy, NotFound, StoreRefused
 from nightscan_tasks.ledger.holds import REMOVING
+from nightscan_tasks.ledger.rotations import Rotated, Rotations
 from nightscan_tasks.model import MANIFEST_NAME, Keep, SetId, Tier
 from nightscan_tasks.retention import Evidence, Policy, Rotation, plan_look, plan_rotation
 from nightscan_tasks.retention.evidence import Entry
@@ -46,7 +47,21 @@ def rotate(system: System, store: Store, keep: Mapping[Tier, Keep]) -> Rotation:
             still_ours()
             spared = _remove(system, store, set_id, holder=holder, why=done.reason(set_id))
             done = done.spared(set_id, spared) if spared else done
+        _remember(system, store, done)
         return done
+
+
+def _remember(system: System, store: Store, done: Rotation) -> None:
+    """Keep what was found, for those who look; since when nothing goes does not change by looking again."""
+    rotations, now = Rotations(system.primary), system.clock()
+    before = rotations.last(store)
+    stands = before is not None and (bool(before.held), set(before.frozen)) == (bool(done.held),
+                                                                               set(map(str, done.frozen)))
+    since = before.since if before is not None and stands else now
+    rotations.record(Rotated(
+        store.name, store.url, now, done.held or "",
+        {str(tier): why for tier, why in done.frozen.items()}, done.remove, len(done.keep),
+        since if done.held or done.frozen else None))
 
 
 def _planned(system: System, store: Store, keep: Mapping[Tier, Keep], entries: list[Entry],

@@ -144,6 +144,7 @@ def _follow_up(outcome: Outcome) -> None:
     if steps:
         chain(*steps, _rotating()).apply_async()
     signature("nightscan.reap", immutable=True).apply_async()  # whoever waits for the lease is next
+    signature("nightscan.notify", immutable=True).apply_async()
 
 
 def _verifying(set_id: SetId, store: str) -> object:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.errors import ManifestInvalid, NotFound, StoreRefused
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.build import build_store
@@ -72,10 +73,19 @@ class Book:
             return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
 
 
-def host_book(settings: Settings) -> Book:
-    """The book of this host, for as long as the primary store does not answer."""
+def host_store(settings: Settings) -> Store:
+    """A private folder of this host, for as long as the primary store does not answer."""
     folder = settings.temp_dir / f"nightscan-alerts-{os.getuid()}"
-    return Book(build_store("host", str(folder), settings.model_copy(update={"owner": ""})))
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+        raise StoreRefused(f"{folder} belongs to somebody else; remove it, or set NIGHTSCAN_TEMP_DIR")
+    return build_store("host", str(folder), settings.model_copy(update={"owner": ""}))
+
+
+def host_book(settings: Settings) -> Book:
+    """The book of this host."""
+    return Book(host_store(settings))
 
 
 def _key(alert: Alert) -> str:

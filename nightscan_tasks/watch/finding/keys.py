@@ -20,5 +20,5 @@ def problems(overview: Overview, settings: Settings) -> Iterator[Problem]:
                           {"use": key.use, "name": key.name, "problem": key.problem})
         elif key.expires_at and key.expires_at - overview.now < timedelta(days=settings.key_days):
             soon = key.expires_at - overview.now < timedelta(days=_ALARM_DAYS)
-            yield Problem(Kind.KEY_EXPIRES, key.use, Severity.CRITICAL if soon else Severity.WARNING, None,
-                          {"use": key.use, "name": key.name, "expires_at": key.expires_at.isoformat()})
+            yield Problem(Kind.KEY_EXPIRES, key.use, Severity.CRITICAL if soon else Severity.WARNING, None, {
+                "use": key.use, "name": key.name, "expires_on": key.expires_at.date().isoformat()})

@@ -1,0 +1,63 @@
+"""The tasks that watch: what is not well is noticed, and told."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from celery import Task, shared_task
+
+from nightscan_tasks.errors import Busy, NightscanError
+from nightscan_tasks.model import Json
+from nightscan_tasks.stores.base import Store
+from nightscan_tasks.system import PRIMARY, System
+from nightscan_tasks.tasks.glancing import glance
+from nightscan_tasks.watch import Overview
+from nightscan_tasks.watch.samples import Sample, Samples
+from nightscan_tasks.watch.telling import Telling, tell
+
+# Another look is being told: this one comes right after it, for what it alone may have seen.
+_TELLING: dict[str, Any] = {"bind": True, "autoretry_for": (Busy,), "max_retries": 20, "retry_backoff": 1,
+                            "retry_backoff_max": 15}
+
+
+@shared_task(name="nightscan.check_freshness", **_TELLING)
+def check_freshness(self: Task) -> dict[str, Json]:
+    """Look at everything, also at what only the broker, the stores and the key ring know, and tell of it."""
+    system = System.from_env()
+    with suppress(NightscanError):  # the primary store is away: the look says so
+        for store in system.stores:
+            _sample(system, store)
+    return _tell(system, glance(system, self.app, keys=True))
+
+
+@shared_task(name="nightscan.notify", **_TELLING)
+def notify(self: Task) -> dict[str, Json]:  # noqa: ARG001 - retried through it
+    """Look at what the ledger and the stores say, and tell of it; the rest is as the last check found it."""
+    system = System.from_env()
+    return _tell(system, glance(system))
+
+
+def _tell(system: System, overview: Overview) -> dict[str, Json]:
+    told = tell(system, overview)
+    return {"health": overview.health.value, "problems": [each.key for each in overview.problems],
+            **_as_json(told)}
+
+
+def _as_json(told: Telling) -> dict[str, Json]:
+    return {"raised": [each.key for each in told.raised], "over": [each.key for each in told.over],
+            "told": list(told.told), "untold": list(told.problems)}
+
+
+def _sample(system: System, store: Store) -> None:
+    """Keep how much room a store has; one that does not answer is another's to tell."""
+    quota = system.settings.quota_bytes(store.name)
+    try:
+        free_bytes = (store.probe().free_bytes if quota is None
+                      else max(0, quota - sum(entry.stored_bytes for entry in store.list())))
+    except NightscanError:
+        if store.name == PRIMARY:
+            raise
+        return
+    if free_bytes is not None:
+        Samples(system.primary).add(store, Sample(system.clock(), free_bytes), total_bytes=quota)
