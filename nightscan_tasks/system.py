@@ -68,8 +68,14 @@ class System:
     @cached_property
     def offsites(self) -> tuple[Store, ...]:
         """The stores that get a copy: `offsite`, `offsite2`, …."""
-        return tuple(_shared_store(f"offsite{number if number > 1 else ''}", url, self.settings)
-                     for number, url in enumerate(self.settings.offsites, start=1))
+        return tuple(_shared_store(name, url, self.settings)
+                     for name, url in zip(self.store_names[1:], self.settings.offsites, strict=True))
+
+    @property
+    def store_names(self) -> tuple[str, ...]:
+        """What the stores are called, which is known before any of them is built."""
+        offsites = range(1, len(self.settings.offsites) + 1)
+        return (PRIMARY, *(f"offsite{number if number > 1 else ''}" for number in offsites))
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -83,8 +89,7 @@ class System:
                 return store
         if "://" in name or name.startswith("/"):
             return _shared_store("given", name, self.settings)
-        names = ", ".join(store.name for store in self.stores)
-        raise SettingsError(f"there is no store called {name}; there are: {names}")
+        raise SettingsError(f"there is no store called {name}; there are: {', '.join(self.store_names)}")
 
     def catalog(self, name: str = PRIMARY) -> Catalog:
         """The catalog of a store."""

@@ -18,11 +18,13 @@ from nightscan_tasks.cli.context import colour_option
 from nightscan_tasks.cli.group import DEBUG, Group, Lazy
 
 _FOLDERS_0750_FILES_0640 = 0o027
+_COMPLETE = "_NIGHTSCAN_COMPLETE"  # click's name for it
 
 # By what somebody wants. A new command is a line here, and a module of its name with `command` in it.
 _COMMANDS = {
     "Set up": (
         Lazy("doctor", "check everything that a backup will need"),
+        Lazy("completion", "complete commands in bash, zsh and fish"),
     ),
     "Back up": (
         Lazy("backup", "take a backup set"),
@@ -78,4 +80,8 @@ def nightscan(context: click.Context, *, debug: bool) -> None:
 
 def main() -> None:
     """What `nightscan` runs."""
+    if _COMPLETE in os.environ:
+        from nightscan_tasks.cli.completing import quietly  # late: only a shell that asks needs it
+
+        quietly()
     nightscan(prog_name="nightscan")

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from nightscan_tasks.cli import completing, known
 from nightscan_tasks.cli.group import nearest
 from nightscan_tasks.model import COMPONENTS, SetId, Tier
 
@@ -28,6 +30,11 @@ class Word(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
             self.fail(f"there is no {self.name} {value}; {nearest(word, self._known)}", param, ctx)
         return word
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter,  # noqa: ARG002 - click's signature
+                       incomplete: str) -> list[CompletionItem[str]]:
+        """The words that begin so."""
+        return completing.words(self._known, incomplete)
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002 - click's signature
         """In the usage line: `TIER`."""
         return self.name.upper()
@@ -43,7 +50,13 @@ class SetIdType(click.ParamType):  # type: ignore[type-arg]  # generic since cli
         try:
             return value if isinstance(value, SetId) else SetId.parse(str(value))
         except ValueError as exc:
-            self.fail(str(exc), param, ctx)
+            near = known.near_set(str(value))
+            self.fail(f"{exc}{f'; did you mean {near}?' if near else ''}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter,  # noqa: ARG002 - click's signature
+                       incomplete: str) -> list[CompletionItem[str]]:
+        """The sets there are, the newest first."""
+        return completing.set_ids(incomplete)
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -97,4 +110,4 @@ def unsigned_option(command: F) -> F:
 
 def store_option(text: str) -> Callable[[F], F]:
     """`--store NAME`, and its help."""
-    return click.option("--store", metavar="NAME", help=text)
+    return click.option("--store", metavar="NAME", help=text, shell_complete=completing.stores)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nightscan_tasks import wire
-from nightscan_tasks.cli import broker
+from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.choices import TIER, local_option, unsigned_option
 from nightscan_tasks.cli.restored import timing_table
 from nightscan_tasks.cli.session import Exit, Session, json_command
@@ -26,7 +26,8 @@ from nightscan_tasks.wording import duration, encryption, size
     "nightscan drill --key",
 ))
 @click.option("--tier", type=TIER, help="The newest complete set of this tier; else of any.")
-@click.option("--from", "store", metavar="STORE", help="The store to read from.")
+@click.option("--from", "store", metavar="STORE", shell_complete=completing.stores,
+              help="The store to read from.")
 @click.option("--simulate-loss", is_flag=True,
               help="As if the server and the primary store were lost: recover all from an offsite copy.")
 @click.option("--key", "key_only", is_flag=True, help="Only prove that the private key opens the newest set.")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nightscan_tasks.catalog import Catalog
+from nightscan_tasks.cli import completing
 from nightscan_tasks.cli.choices import SET_ID, TIER, Word
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.components.entry import Indexed, Kind
@@ -37,6 +38,7 @@ COMPONENT = Word("component", ("user_data", "system_config", "source_code"))
 @click.option("--grep", "patterns", multiple=True, metavar="PATTERN",
               help="Only files that fit, as `restore --path` takes them; may be repeated.")
 @click.option("--from", "store", metavar="STORE", default="primary", show_default=True,
+              shell_complete=completing.stores,
               help="The store to read from: a name, or a URL.")
 def command(session: Session, set_id: SetId | None, tier: str | None, index: int | None,
             component: str, patterns: tuple[str, ...], store: str) -> None:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import IO, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from nightscan_tasks.cli.colours import critical, painted
 from nightscan_tasks.cli.examples import Examples
@@ -93,6 +94,14 @@ class Group(Examples, click.Group):
         for heading, section in rows.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(widest), text) for name, text in section])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Commands and options that begin so, without importing a command."""
+        commands = [(each.name, each.help) for each in self._lazy.values()]
+        commands += [(name, command.get_short_help_str(_WHOLE)) for name, command in self.commands.items()]
+        return [*(CompletionItem(name, help=text) for name, text in commands
+                  if name.startswith(incomplete)),
+                *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Our errors become messages, except with `--debug`."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic import SecretStr
 
 from nightscan_tasks import wire
-from nightscan_tasks.cli import broker
+from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, F, local_option, unsigned_option
 from nightscan_tasks.cli.group import Group
 from nightscan_tasks.cli.restore_runs import COMMANDS
@@ -63,6 +64,11 @@ class _Parts(Group):
         """The same for what is typed."""
         return super().resolve_command(ctx, [args[0].replace("-", "_"), *args[1:]])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The same for what is being typed; what begins with `-` is an option."""
+        typed = incomplete if incomplete.startswith("-") else incomplete.replace("-", "_")
+        return super().shell_complete(ctx, typed)
+
 
 @click.group(name="restore", cls=_Parts, short_help="put a set back", examples=(
     "nightscan restore full --dry-run",
@@ -87,6 +93,7 @@ def _common(function: F) -> F:
         click.option("--index", type=click.IntRange(1), help="… or an older one: 1 is the newest."),
         click.option("--before", type=MOMENT, help="The newest complete set from before then."),
         click.option("--from", "store", metavar="STORE", default="primary", show_default=True,
+                     shell_complete=completing.stores,
                      help="The store to read from: a name, or a URL."),
         click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
         click.option("--no-safety", is_flag=True, help="Do not save first what is live."),

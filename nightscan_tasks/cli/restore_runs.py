@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nightscan_tasks import wire
-from nightscan_tasks.cli import broker
+from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.choices import F, local_option
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
@@ -45,7 +45,7 @@ def _decision(name: str, text: str,
 
     for option in (*_TARGETS, local_option):
         run = option(run)
-    run = click.argument("run_id", metavar="[RUN]", required=False)(run)
+    run = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=completing.restores)(run)
     return json_command(name=name, short_help=text, examples=(
         f"nightscan restore {name}", f"nightscan restore {name} restore-20261123T160255050525Z --local"),
                         help=f"{text[0].upper()}{text[1:]}. RUN is what the restore said at its end, or the "

@@ -61,7 +61,7 @@ class Session:
 
     def store_name(self, given: str) -> str:
         """The name of a store there is; wrong usage, with the nearest, for another."""
-        names = tuple(store.name for store in self.system.stores)
+        names = self.system.store_names
         if given not in names:
             raise click.UsageError(f"there is no store {given}; {nearest(given, names)}")
         return given
@@ -70,7 +70,7 @@ class Session:
         """What happens meanwhile: to standard error, so that results can be piped."""
         click.echo(painted(line), err=True)
 
-    def finish(self, status: Exit, value: object, lines: Iterable[str]) -> NoReturn:
+    def finish(self, status: int, value: object, lines: Iterable[str]) -> NoReturn:
         """Print the result, as JSON if that was asked for, and end."""
         if self.as_json:
             click.echo(_readable_json(value))
