@@ -10,6 +10,7 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Outcome
@@ -42,6 +43,7 @@ from nightscan_tasks.watch.sets import Shelf, see_sets, side_by_side
 
 HISTORY = timedelta(days=400)
 _RESTORES = 20
+_AWAY = timedelta(hours=48)
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,18 @@ def gather(system: System, timetable: Timetable, asked: Asked | None = None) -> 
     blind = _not_looked_for(seen, asked)
     remembered = tuple(alert.problem for alert in page.alerts if is_blind(alert.key, blind)
                        and alert.key not in {each.key for each in found})
-    problems = tuple(sorted((*found, *remembered), key=lambda each: each.severity is not Severity.CRITICAL))
+    judged = (_escalated(each, page, seen.now) for each in found)
+    problems = tuple(sorted((*judged, *remembered), key=lambda each: each.severity is not Severity.CRITICAL))
     return replace(seen, problems=problems, health=health(problems), alerts=page.alerts, blind=blind)
+
+
+def _escalated(problem: Problem, page: Page, now: datetime) -> Problem:
+    """A store that has been away for as long as no set may be old is no matter of waiting any more."""
+    if problem.kind is not Kind.UNREACHABLE:
+        return problem
+    since = next((alert.since for alert in page.alerts if alert.key == problem.key), now)
+    critical = problem.severity is Severity.CRITICAL or now - since > _AWAY
+    return replace(problem, since=since, severity=Severity.CRITICAL if critical else Severity.WARNING)
 
 
 def is_blind(key: str, blind: tuple[str, ...]) -> bool:
@@ -105,7 +117,8 @@ def _see(system: System, timetable: Timetable, asked: Asked) -> Overview:
         removals=_removals(sets, timetable.keep), frozen=_frozen(rotated),
         frozen_since=min((each.since for each in rotated.values() if each.since), default=None),
         queues=asked.queues, keys=asked.keys, due=timetable.due, expected_at=timetable.expected_at,
-        begun_at=begun_at, objective_loss_seconds=settings.objective_loss_seconds)
+        begun_at=begun_at, objective_loss_seconds=settings.objective_loss_seconds,
+        live_medium=_medium(str(settings.root)))
 
 
 def see_runs(system: System, *, since: datetime) -> tuple[RunSeen, ...]:
@@ -130,7 +143,18 @@ def _store(system: System, shelf: Shelf, sets: tuple[SetSeen, ...]) -> StoreSeen
     return StoreSeen(
         shelf.store.name, shelf.store.url, len(here), sum(each.stored_bytes for each in here),
         plan_filling(Samples(system.primary).of(shelf.store)), shelf.problem,
-        Reads(system.primary).scrubbed(shelf.store))
+        Reads(system.primary).scrubbed(shelf.store), _medium(shelf.store.url))
+
+
+def _medium(place: str) -> str:
+    """What a store or folder lies on: an object store, or the disk that is mounted there or above."""
+    scheme, _, _ = place.partition("://")
+    if scheme == "s3":
+        return "S3"
+    path = Path(place.removeprefix("file://")).absolute()
+    while not path.is_mount() and path != path.parent:
+        path = path.parent
+    return f"the disk at {path}"
 
 
 def _restores(system: System) -> list[RestoreState]:

@@ -90,7 +90,10 @@ class Filling:
 
 @dataclass(frozen=True)
 class StoreSeen:
-    """One store. `problem` says why nothing of it is known; `filling` where its limit is known."""
+    """One store. `problem` says why nothing of it is known; `filling` where its limit is known.
+
+    `medium` is what it lies on: `S3`, or a disk, named by where it is mounted.
+    """
 
     name: str
     url: str
@@ -99,6 +102,7 @@ class StoreSeen:
     filling: Filling | None = None
     problem: str = ""
     scrubbed: Scrubbed | None = None
+    medium: str = ""
 
     @property
     def answers(self) -> bool:
@@ -239,6 +243,7 @@ class Overview:
     begun_at: datetime | None = None
     frozen_since: datetime | None = None
     objective_loss_seconds: int = 86400
+    live_medium: str = ""
     blind: tuple[str, ...] = ()
 
     @property

@@ -9,7 +9,6 @@ from typing import Any
 
 from nightscan_tasks.language import Language, marked
 from nightscan_tasks.model import Json
-from nightscan_tasks.system import PRIMARY
 from nightscan_tasks.watch.problem import Kind, Problem, Severity
 
 
@@ -93,8 +92,7 @@ _VARIANTS: dict[Kind, Callable[[Mapping[str, Json]], str]] = {
     Kind.UNDRILLED: lambda facts: "again" if facts.get("passed_at") else "never",
     Kind.FROZEN: lambda facts: "tier" if facts.get("tier") else "store",
     Kind.TOO_SLOW: lambda facts: "measured" if facts.get("measured") else "assumed",
-    Kind.STALE: lambda facts: "primary" if facts.get("store") == PRIMARY else "offsite",
-    Kind.NEVER: lambda facts: "primary" if facts.get("store") == PRIMARY else "offsite",
+    Kind.UNCOPIED: lambda facts: "failed" if facts.get("reason") else "late",
 }
 
 _SENTENCES: dict[Kind, _Sentences] = {
@@ -111,11 +109,11 @@ _SENTENCES: dict[Kind, _Sentences] = {
     Kind.FAILED: _Sentences(
         marked("the last {tier} run failed"),
         marked("Nothing of it can be restored. {failures}"),
-        "nightscan status\nnightscan doctor\nnightscan backup {tier}"),
+        "nightscan doctor\nnightscan backup {tier}"),
     Kind.DEGRADED: _Sentences(
         marked("the last {tier} run is whole, but not all that was asked for"),
-        marked("It can be restored. {failures} {notes}"),
-        "nightscan status\nnightscan doctor"),
+        marked("It can be restored. {notes}"),
+        "nightscan doctor"),
     Kind.STUCK: _Sentences(
         marked("the run {run_id} is past its deadline, and nobody settles it"),
         marked("Beat and a worker on nightscan.control do that: one of them is not at work, so that nothing "
@@ -138,7 +136,8 @@ _SENTENCES: dict[Kind, _Sentences] = {
         "nightscan doctor"),
     Kind.UNCOPIED: _Sentences(
         marked("the store {store} lacks sets"),
-        marked("They are whole elsewhere, and were not copied in time: {sets}."),
+        marked("They are whole elsewhere, and were not copied in time: {sets}. The newest set there is of "
+               "{newest_at}."),
         "nightscan doctor\nnightscan list"),
     Kind.UNREACHABLE: _Sentences(
         marked("the store {store} does not answer"),
@@ -174,7 +173,7 @@ _SENTENCES: dict[Kind, _Sentences] = {
         marked("recovering {component} would take too long"),
         marked("At the speed of the last drills it takes {expected_seconds}; allowed are "
                "{objective_seconds}."),
-        "nightscan status\nnightscan drill"),
+        "nightscan drill"),
     Kind.UNFINISHED: _Sentences(
         marked("the restore {run_id} was cut off"),
         marked("It may have changed a part of what is live. The old state is kept."),
@@ -201,7 +200,7 @@ _SENTENCES: dict[Kind, _Sentences] = {
         marked("tasks wait too long in the queue {queue}"),
         marked("The oldest of {depth} waits for {seconds}; allowed are {allowed_seconds}. Its workers are "
                "busy, stuck, or too few."),
-        "nightscan status\nnightscan doctor"),
+        "nightscan doctor"),
     Kind.NO_BROKER: _Sentences(
         marked("the broker does not answer"),
         marked("{problem}. Nothing of the timetable happens until it does; nightscan backup daily --local "
@@ -218,19 +217,15 @@ _SENTENCES: dict[Kind, _Sentences] = {
 }
 
 _CHOSEN: dict[tuple[Kind, str], _Sentences] = {
-    (Kind.STALE, "offsite"): _Sentences(
-        marked("the newest {tier} set in {store} is too old: {components}"),
-        marked("The primary store has a newer one, which was not copied; there the newest is of {newest_at}. "
-               "Without the primary store what has changed since then would be lost."),
-        "nightscan doctor\nnightscan list"),
-    (Kind.NEVER, "offsite"): _Sentences(
-        marked("no {tier} set has ever reached the store {store}"),
-        marked("Without the primary store nothing of this tier could be put back."),
+    (Kind.UNCOPIED, "failed"): _Sentences(
+        marked("the store {store} lacks sets"),
+        marked("They are whole elsewhere, and could not be copied: {sets}. {reason}. It is tried again every "
+               "hour; the newest set there is of {newest_at}."),
         "nightscan doctor\nnightscan list"),
     (Kind.FAILED, "incomplete"): _Sentences(
         marked("the last {tier} run lacks components"),
         marked("What it saved is kept, and can be restored; it does not count as a good set. {failures}"),
-        "nightscan status\nnightscan doctor\nnightscan backup {tier}"),
+        "nightscan doctor\nnightscan backup {tier}"),
     (Kind.FILLING, "forecast"): _Sentences(
         marked("the store {store} will be full on {full_on}"),
         marked("{free_bytes} are free, and {bytes_per_day} go each day. From then on no set can be saved "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from nightscan_tasks.ledger import Ending
+from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.model import Json, Tier
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import PRIMARY
@@ -26,28 +26,22 @@ def problems(overview: Overview, settings: Settings) -> Iterator[Problem]:
 
 
 def _stale(overview: Overview, tier: Tier, settings: Settings) -> Iterator[Problem]:
-    """One problem for each store in which something of the tier is too old.
-
-    An offsite store that has what the primary has is not at fault, and is not told of as well.
-    """
-    rows = [each for each in overview.freshness if each.tier is tier]
-    newest = {each.component: each.newest for each in rows if each.store == PRIMARY}
+    """What of the tier is too old in the primary store; that others lack copies is their own problem."""
+    stale = [each for each in overview.freshness
+             if each.tier is tier and each.store == PRIMARY and each.level is not None]
     limits = settings.stale_seconds(tier)
-    for store in dict.fromkeys(each.store for each in rows):
-        stale = [each for each in rows if each.store == store and each.level is not None
-                 and (store == PRIMARY or each.newest != newest.get(each.component))]
-        if stale and limits:
-            yield _staleness(overview, stale, limits)
+    if stale and limits:
+        yield _staleness(overview, stale, limits)
 
 
 def _staleness(overview: Overview, stale: list[Freshness], limits: tuple[int, int]) -> Problem:
-    tier, store = stale[0].tier, stale[0].store
+    tier = stale[0].tier
     known = [each.newest_at for each in stale if each.newest_at]
     oldest = min(known) if len(known) == len(stale) else None
     severity = max((each.level for each in stale if each.level), key=list(Severity).index)
-    due = _due_since(overview, tier, oldest)
-    return Problem(Kind.STALE if known else Kind.NEVER, f"{tier}@{store}", severity, due, {
-        "tier": tier.value, "store": store, "components": [each.component for each in stale],
+    return Problem(Kind.STALE if known else Kind.NEVER, tier.value, severity,
+                   _due_since(overview, tier, oldest), {
+        "tier": tier.value, "components": [each.component for each in stale],
         "newest_at": max(known).isoformat() if known else None,
         "oldest_at": oldest.isoformat() if oldest else None, "allowed_seconds": limits[0]})
 
@@ -65,15 +59,21 @@ def _last(overview: Overview, tier: Tier) -> Iterator[Problem]:
         return
     outcome = run.outcome
     facts: dict[str, Json] = {"tier": tier.value, "run_id": run.run_id, "ending": outcome.ending.value,
-                              "failures": [{"part": each.part, "message": each.message.partition("\n")[0]}
-                                           for each in outcome.failures],
-                              "notes": [note.partition("\n")[0] for note in outcome.notes]}
-    since = _since(overview, tier, run)
+                              "failures": _failures(outcome)}
     match outcome.ending:
         case Ending.FAILED | Ending.INCOMPLETE:
-            yield Problem(Kind.FAILED, tier.value, Severity.CRITICAL, since, facts)
-        case Ending.DEGRADED if not _mended(overview, run):
-            yield Problem(Kind.DEGRADED, tier.value, Severity.WARNING, since, facts)
+            yield Problem(Kind.FAILED, tier.value, Severity.CRITICAL, _since(overview, tier, run), facts)
+        case Ending.DEGRADED if unsigned := [note for note in outcome.notes if "not signed" in note]:
+            yield Problem(Kind.DEGRADED, tier.value, Severity.WARNING, outcome.settled_at,
+                          {**facts, "notes": [note.partition("\n")[0] for note in unsigned]})
+
+
+def _failures(outcome: Outcome) -> list[Json]:
+    """What failed, and why: parts that failed for the same reason together."""
+    parts: dict[str, list[str]] = {}
+    for each in outcome.failures:
+        parts.setdefault(each.message.partition("\n")[0], []).append(each.part)
+    return [{"parts": ", ".join(named), "message": message} for message, named in parts.items()]
 
 
 def _is_history(overview: Overview, run: RunSeen) -> bool:
@@ -82,22 +82,13 @@ def _is_history(overview: Overview, run: RunSeen) -> bool:
             and (overview.now - run.opened_at).days >= _LASTING_DAYS)
 
 
-def _mended(overview: Overview, run: RunSeen) -> bool:
-    """Whether the copies that it lacked were made since."""
-    found = next((each for each in overview.sets if each.set_id == run.set_id), None)
-    have = {copy.store for copy in found.copies} if found else set()
-    lacking = {store.name for store in overview.stores} - have
-    unsigned = any("not signed" in note for note in run.outcome.notes) if run.outcome else False
-    return not lacking and not unsigned
-
-
 def _since(overview: Overview, tier: Tier, last: RunSeen) -> datetime:
     """When the first of the bad runs in a row ended."""
     since = last.outcome.settled_at if last.outcome else last.opened_at
     for run in overview.runs:
         if run.set_id.tier is not tier or run.outcome is None:
             continue
-        if run.outcome.ending is Ending.GOOD:
+        if run.outcome.ending in {Ending.GOOD, Ending.DEGRADED}:
             break
         since = run.outcome.settled_at
     return since

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from nightscan_tasks.ledger.reads import Kind as Read
+from nightscan_tasks.model import SetId
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import PRIMARY
-from nightscan_tasks.watch.overview import Overview, SetSeen, StoreSeen
+from nightscan_tasks.watch.overview import Overview, StoreSeen
 from nightscan_tasks.watch.problem import Kind, Problem, Severity
 
 _ALARM_DAYS = 7
@@ -31,24 +32,43 @@ def problems(overview: Overview, settings: Settings) -> Iterator[Problem]:
 
 
 def _uncopied(overview: Overview, store: StoreSeen, settings: Settings) -> Iterator[Problem]:
-    """Whole sets that an offsite store should have had for a while."""
+    """Whole sets that an offsite store lacks: their run could not copy them, or replication had its time."""
     if store.name == PRIMARY:
         return
+    failed = _not_copied(overview, store.name)
     late = overview.now - timedelta(hours=settings.copy_hours)
-    lacking = [each for each in overview.sets if each.complete and _is_due(each, late, overview)
-               and all(copy.store != store.name for copy in each.copies)]
-    if lacking:
-        oldest = lacking[-1]
-        yield Problem(Kind.UNCOPIED, store.name, Severity.WARNING,
-                      (oldest.settled_at or oldest.set_id.taken_at) + timedelta(hours=settings.copy_hours),
-                      {"store": store.name, "sets": [str(each.set_id) for each in lacking]})
-
-
-def _is_due(seen: SetSeen, late: datetime, overview: Overview) -> bool:
-    """Whether replication had its time; what is past its own is not copied any more."""
-    settled = seen.settled_at or seen.set_id.taken_at
     past = {each.set_id for each in overview.removals if each.expires_at <= overview.now}
-    return settled <= late and seen.set_id not in past
+    lacking = [each for each in overview.sets
+               if each.complete and each.set_id not in past  # what is past its time is copied no more
+               and all(copy.store != store.name for copy in each.copies)
+               and (each.set_id in failed or (each.settled_at or each.set_id.taken_at) <= late)]
+    if lacking:
+        reason = next((failed[each.set_id] for each in lacking if each.set_id in failed), None)
+        yield Problem(Kind.UNCOPIED, store.name, _lateness(overview, store.name),
+                      min(each.settled_at or each.set_id.taken_at for each in lacking),
+                      {"store": store.name, "sets": [str(each.set_id) for each in lacking], "reason": reason,
+                       "newest_at": _newest_in(overview, store.name)})
+
+
+def _not_copied(overview: Overview, store: str) -> dict[SetId, str]:
+    """The sets whose runs could not copy them to a store, and why."""
+    return {run.set_id: each.message.partition("\n")[0] for run in overview.runs if run.outcome
+            for each in run.outcome.failures if each.part.endswith(f"@{store}")}
+
+
+def _lateness(overview: Overview, store: str) -> Severity:
+    """Critical once the copies are as old as no set may be."""
+    newest = {(each.tier, each.component): each.newest for each in overview.freshness
+              if each.store == PRIMARY}
+    stale = any(each.level is Severity.CRITICAL for each in overview.freshness if each.store == store
+                and each.newest != newest.get((each.tier, each.component)))
+    return Severity.CRITICAL if stale else Severity.WARNING
+
+
+def _newest_in(overview: Overview, store: str) -> str | None:
+    """When the newest whole set of a store was taken."""
+    return next((each.set_id.taken_at.isoformat() for each in overview.sets if each.complete
+                 and any(copy.store == store for copy in each.copies)), None)
 
 
 def _filling(overview: Overview, store: StoreSeen, settings: Settings) -> Iterator[Problem]:
