@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from celery import Celery
 
 from beat_schedule import schedule
@@ -12,9 +15,13 @@ TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
     "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching")]
 
 
+_FLOWER = Path(__file__).with_name("flowerconfig.py")
+
+
 def create_app() -> Celery:
     """The application that the environment describes; `SettingsError` says what is wrong with it."""
     settings = load()
+    os.environ.setdefault("FLOWER_CONF", str(_FLOWER))  # or it would look for one where it was started
     timetable = schedule()
     app = _signed_or_not(settings, frozenset(str(due["task"]) for due in timetable.values()))
     app.conf.update(configuration.configure(settings))

@@ -1,0 +1,22 @@
+"""Flower's configuration: every `celery -A worker flower` reads it, unless `--conf` names another.
+
+Each name below is an option of Flower's; what is set by its environment variable, or on the command line,
+comes before it. Without a password Flower does not start.
+"""
+
+import os
+
+from tornado.options import options as _given
+
+from worker.flower_page import COLUMNS, show_runs
+from worker.flower_password import passwords
+
+basic_auth = passwords(_given, os.environ)
+tasks_columns = COLUMNS
+max_tasks = 20_000  # ten days: most of it is the reaper, each minute
+# It shows, and does nothing: whoever knows its password could start a restore.
+read_only = "FLOWER_READ_ONLY" not in os.environ or _given.read_only
+# /metrics and /healthcheck ask for no password.
+address = _given.address or "127.0.0.1"
+
+show_runs()
