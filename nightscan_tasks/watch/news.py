@@ -49,9 +49,11 @@ def plan_alerts(page: Page, problems: Iterable[Problem], *, blind: Collection[st
             open_now.append(alert)
         else:
             over.append(replace(alert, closed_at=now))
-    raised = [Alert(problem, now, problem.severity) for problem in found.values()]
+    unheard_of = {each.key: each.told for each in page.closed}
+    raised = [Alert(problem, now, problem.severity, told=unheard_of.get(problem.key, {}))
+              for problem in found.values()]  # to a channel that was away it was never over
     closed = [each for each in (*page.closed, *over) if each.told and each.closed_at
-              and now - each.closed_at < _FORGET]
+              and each.key not in found and now - each.closed_at < _FORGET]
     return replace(page, alerts=(*raised, *open_now), closed=tuple(closed), looked_at=now), tuple(over)
 
 
