@@ -33,6 +33,7 @@ _COMMANDS = {
     ),
     "Look": (
         Lazy("status", "runs under way, and how the last ones ended"),
+        Lazy("metrics", "the same in figures, for Prometheus"),
         Lazy("list", "the sets there are, in every store", module="listing"),
         Lazy("files", "the files in a set"),
         Lazy("audit", "who restored, deleted, held, or used the private key, and when"),

@@ -6,8 +6,8 @@ tiers, components, stores, queues, tasks and kinds: never an id, so there are al
 docs/METRICS.md lists them.
 """
 
-from nightscan_tasks.report.metrics.exposition import CONTENT_TYPE, METRICS, metrics_text
+from nightscan_tasks.report.metrics.exposition import CONTENT_TYPE, METRICS, metrics_text, samples
 from nightscan_tasks.report.metrics.file import MetricsUnwritten, write_metrics
 from nightscan_tasks.report.metrics.metric import Metric
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "MetricsUnwritten", "metrics_text", "write_metrics"]
+__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "MetricsUnwritten", "metrics_text", "samples", "write_metrics"]

@@ -29,6 +29,13 @@ def metrics_text(overview: Overview) -> str:
     return generate_latest(registry).decode()
 
 
+def samples(overview: Overview) -> Iterator[tuple[str, dict[str, str], float]]:
+    """The same as values: name, labels and figure of each."""
+    for each in METRICS:
+        for labels, value in each.rows(overview):
+            yield each.name, dict(zip(each.labels, map(str, labels), strict=True)), value
+
+
 class _Read(Collector):
     """One overview, as Prometheus' library asks for it."""
 

@@ -42,9 +42,8 @@ def problems(overview: Overview) -> Iterator[Row]:
     counted = Counter((each.kind, each.severity) for each in overview.problems)
     for kind in Kind:
         blind = any(fnmatchcase(f"{kind}:*", pattern) for pattern in overview.blind)
-        for severity in Severity:
-            if counted[kind, severity] or not blind:
-                yield (kind, severity), counted[kind, severity]
+        if not blind or any(counted[kind, severity] for severity in Severity):
+            yield from (((kind, severity), counted[kind, severity]) for severity in Severity)
 
 
 @metric("alerts_open", "how many alerts are open", "severity")
