@@ -12,7 +12,8 @@ from nightscan_tasks.settings import Settings, load
 from worker import configuration, signals
 
 TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
-    "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching")]
+    "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching",
+    "signalling")]
 
 
 _FLOWER = Path(__file__).with_name("flowerconfig.py")

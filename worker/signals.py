@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import sentry_sdk
 from celery.signals import beat_init, celeryd_init
-from sentry_sdk.integrations.celery import CeleryIntegration
-from sentry_sdk.integrations.stdlib import StdlibIntegration
 
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
-from nightscan_tasks.tasks import asking, queues
+from nightscan_tasks.tasks import asking, queues, signalling
 from worker.memory import give_back
 from worker.queues import NAMES, unacknowledged
 
@@ -45,14 +42,13 @@ def connect(settings: Settings) -> None:
 
 
 def report_errors(settings: Settings) -> None:
-    """Send errors to Sentry, if there is one: without local variables, which may hold secrets.
+    """Send errors to Sentry, if there is one; what a run has on record is reported when it ends."""
+    if not settings.sentry_dsn.get_secret_value():
+        return
+    from sentry_sdk.integrations.celery import CeleryIntegration  # it takes memory from every process
 
-    Nor does anything of Sentry's go elsewhere: traces would put the key of its project into every message,
-    every request to S3 and the environment of every program, and tell of each address asked for.
-    """
-    dsn = settings.sentry_dsn.get_secret_value()
-    if dsn:
-        sentry_sdk.init(dsn=dsn, include_local_variables=False, send_default_pii=False,
-                        trace_propagation_targets=[], auto_enabling_integrations=False,
-                        integrations=[CeleryIntegration(propagate_traces=False, monitor_beat_tasks=False)],
-                        disabled_integrations=[StdlibIntegration()])
+    from nightscan_tasks.notify import sentry
+
+    sentry.connect(settings, judge=signalling.is_news, integrations=[
+        CeleryIntegration(propagate_traces=False, monitor_beat_tasks=False)])
+    signalling.connect(sentry.tag)

@@ -20,6 +20,7 @@ from nightscan_tasks.cli.session import Exit, Session, ended, interrupted, json_
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.model import Json, Tier
+from nightscan_tasks.watch.signalling import run_told
 from nightscan_tasks.workflows import PLANS
 from nightscan_tasks.workflows.manual import manual
 from nightscan_tasks.workflows.pre_deploy import pre_deploy
@@ -111,8 +112,11 @@ def _followed(session: Session, run_id: str) -> Outcome | None:
 
 def _local(session: Session, request: Request) -> Iterator[Picture]:
     """Pictures of a run that a thread of this process does; what it raises is raised here."""
-    system = session.system
-    run_id = open_run(system, request).run.run_id  # the thread joins it: so its name is known before
+    from nightscan_tasks.tasks.signalling import tiers_due  # late: completion and help need none of it
+
+    system, due = session.system, tiers_due()
+    opened = open_run(system, request).run  # the thread joins it: so its name is known before
+    run_id = opened.run_id
     told: dict[str, dict[str, Any]] = {}
     ended: Future[Outcome] = Future()
 
@@ -121,7 +125,7 @@ def _local(session: Session, request: Request) -> Iterator[Picture]:
 
     def run() -> None:
         try:
-            ended.set_result(run_local(system, request, watch=watch))
+            ended.set_result(run_told(system, opened, lambda: run_local(system, request, watch=watch), due))
         except BaseException as exc:  # noqa: BLE001 - raised again where it is waited for
             ended.set_exception(exc)
 

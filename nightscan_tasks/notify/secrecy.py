@@ -40,8 +40,8 @@ class Secrets:
             return self.hide(value)
         if isinstance(value, dict):
             return {key: self.hidden_in(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.hidden_in(each) for each in value)
+        if isinstance(value, list):
+            return [self.hidden_in(each) for each in value]
         return value
 
 

@@ -16,8 +16,10 @@ from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.tasks.running import advance
+from nightscan_tasks.tasks.signalling import tell_end
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.verification import verify_set
+from nightscan_tasks.watch.signalling import left_over, owe
 from nightscan_tasks.workflows import RETENTION
 from nightscan_tasks.workflows.canvas import settling, work
 
@@ -27,19 +29,24 @@ def settle(run_id: str, *, final: bool = False) -> dict[str, Json]:
     """Publish what a run saved, record how it ended, and start what follows from it."""
     system = System.from_env()
     before = system.ledger.outcome(run_id)
+    owed = owe(system, run_id)
     outcome = backup.settle(system, run_id, final=final)
     if outcome is None:
         return {"run_id": run_id, "state": "unfinished"}
     if before is None:
         _follow_up(outcome)
+    if owed:
+        tell_end(system, outcome)
     result: dict[str, Json] = wire.plain(outcome)
     return result
 
 
 @shared_task(name="nightscan.reap")
 def reap() -> list[Json]:
-    """Pick up what is left over: waiting runs, lost work, runs past their time."""
+    """Pick up what is left over: waiting runs, lost work, runs past their time, ends that nobody told."""
     system = System.from_env()
+    for outcome in left_over(system):
+        tell_end(system, outcome)
     return [_do(system, todo) for todo in backup.reap(system)]
 
 

@@ -7,6 +7,7 @@ from nightscan_tasks.errors import Busy
 from nightscan_tasks.ledger import Run, Sent
 from nightscan_tasks.model import Json
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.signalling import tell_begin
 from nightscan_tasks.workflows.canvas import canvas
 
 
@@ -29,4 +30,5 @@ def advance(system: System, run: Run) -> dict[str, Json]:
     # Recorded afterwards: what was not sent, for want of a broker, is soon sent by `reap`; and whoever dies
     # in between has it sent twice, which is harmless.
     system.ledger.send(run.run_id, Sent(system.clock(), 1))
+    tell_begin(system, run)
     return {"state": "started"}
