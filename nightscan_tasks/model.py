@@ -17,6 +17,7 @@ from pydantic import GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema, core_schema
 
 from nightscan_tasks.errors import ManifestInvalid
+from nightscan_tasks.wording import nearest
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Chunks: TypeAlias = Iterator[Buffer]
@@ -45,6 +46,11 @@ class Tier(StrEnum):
     PRE_DEPLOY = "pre_deploy"
     MANUAL = "manual"
     PRE_RESTORE = "pre_restore"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Tier:
+        """`ValueError` names the nearest."""
+        raise ValueError(f"there is no tier {value}; {nearest(str(value), [tier.value for tier in cls])}")
 
 
 @dataclass(frozen=True)

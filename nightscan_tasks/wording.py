@@ -1,7 +1,9 @@
-"""Numbers and times as people read them."""
+"""Numbers, times and words as people read them."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 _STEP = 1000  # decimal units, as disks and networks have them
@@ -16,6 +18,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """What to say of a word that is not known: `did you mean daily?`, or which there are."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
 
 
 def size(count: float) -> str:

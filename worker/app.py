@@ -10,6 +10,7 @@ from celery import Celery
 from beat_schedule import schedule
 from nightscan_tasks.settings import Settings, load
 from worker import configuration, signals
+from worker.sending import CarefulCelery
 
 TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
     "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching",
@@ -36,7 +37,7 @@ def create_app() -> Celery:
 
 def _signed_or_not(settings: Settings, timetable: frozenset[str]) -> Celery:
     if settings.message_key is None:
-        return Celery("nightscan", include=TASKS)
+        return CarefulCelery("nightscan", include=TASKS)
     from worker.signed import SignedCelery, letter_box  # its cryptography takes memory from every process
 
     box = letter_box(settings)

@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from nightscan_tasks.cli import completing, known
-from nightscan_tasks.cli.group import nearest
 from nightscan_tasks.model import COMPONENTS, SetId, Tier
+from nightscan_tasks.wording import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

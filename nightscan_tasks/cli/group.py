@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from click.shell_completion import CompletionItem
 from nightscan_tasks.cli.colours import critical, painted
 from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.wording import nearest
 
 AS_JSON = "nightscan.json"
 """The key in a context's `meta` that says that standard output is JSON."""
@@ -113,9 +113,3 @@ class Group(Examples, click.Group):
             raise Failed(exc, as_json=bool(ctx.meta.get(AS_JSON))) from exc
         finally:
             sys.stdout.flush()
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """What to say of a word that is not known."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -17,10 +17,11 @@ from nightscan_tasks import wire
 from nightscan_tasks.audit import Doing, acting
 from nightscan_tasks.cli.colours import painted
 from nightscan_tasks.cli.examples import Examples
-from nightscan_tasks.cli.group import AS_JSON, nearest
+from nightscan_tasks.cli.group import AS_JSON
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.system import System
+from nightscan_tasks.wording import nearest
 
 _BEYOND_ASCII = re.compile("[^ -~\n]")
 

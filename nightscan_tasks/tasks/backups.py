@@ -10,6 +10,7 @@ from nightscan_tasks.backup import Request
 from nightscan_tasks.errors import TransientError
 from nightscan_tasks.model import Json
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.arguments import fitting
 from nightscan_tasks.tasks.running import begin
 from nightscan_tasks.workflows import DAILY, MONTHLY, WEEKLY
 from nightscan_tasks.workflows.manual import manual
@@ -46,6 +47,7 @@ def backup_pre_deploy(tag: str | None = None, *, full: bool = False) -> dict[str
 
 
 @shared_task(name="nightscan.backup_manual", **_OPENING)
+@fitting(lambda components=None, tag=None: (manual(components), tag))
 def backup_manual(components: list[str] | None = None, tag: str | None = None) -> dict[str, Json]:
     """Save the components that are named, or all; kept until removed."""
     return begin(System.from_env(), Request(manual(components), tag))

@@ -4,6 +4,7 @@ twice is worse than one that is lost.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import Task, shared_task
@@ -14,6 +15,7 @@ from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.model import Json
 from nightscan_tasks.restore import (
     FULL,
+    Request,
     Targets,
     accept,
     has_password,
@@ -24,7 +26,7 @@ from nightscan_tasks.restore import (
 )
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.answering import refuse_unsigned
-from nightscan_tasks.tasks.arguments import checked
+from nightscan_tasks.tasks.arguments import checked, fitting
 from nightscan_tasks.tasks.trying import show
 from nightscan_tasks.workflows.restore import targets_of, wanted
 
@@ -34,7 +36,15 @@ _RESTORE: dict[str, Any] = {
 }
 
 
+def _wanted(what: str, *, dry_run: bool = False, **which: Any) -> tuple[Request, bool]:
+    """What a message asks for, and whether only to plan it."""
+    request = checked(wanted)(what, **which)
+    _refuse_passwords(request.targets)
+    return request, dry_run
+
+
 @shared_task(name="nightscan.restore_full", **_RESTORE)
+@fitting(partial(_wanted, FULL))
 def restore_full(self: Task, **which: Any) -> dict[str, Json]:
     """Put database, Redis and user data back, from the newest complete set unless another is named.
 
@@ -46,30 +56,35 @@ def restore_full(self: Task, **which: Any) -> dict[str, Json]:
 
 
 @shared_task(name="nightscan.restore_database", **_RESTORE)
+@fitting(partial(_wanted, "database"))
 def restore_database(self: Task, **which: Any) -> dict[str, Json]:
     """Put the database back, or `tables` or `schemas` of it; else `which` as for `restore_full`."""
     return _restore(self, "database", which)
 
 
 @shared_task(name="nightscan.restore_redis", **_RESTORE)
+@fitting(partial(_wanted, "redis"))
 def restore_redis(self: Task, **which: Any) -> dict[str, Json]:
     """Put Redis back, or `databases` or `keys` of it; else `which` as for `restore_full`."""
     return _restore(self, "redis", which)
 
 
 @shared_task(name="nightscan.restore_user_data", **_RESTORE)
+@fitting(partial(_wanted, "user_data"))
 def restore_user_data(self: Task, **which: Any) -> dict[str, Json]:
     """Put the users' files back, or those that fit `paths`; else `which` as for `restore_full`."""
     return _restore(self, "user_data", which)
 
 
 @shared_task(name="nightscan.restore_system_config", **_RESTORE)
+@fitting(partial(_wanted, "system_config"))
 def restore_system_config(self: Task, **which: Any) -> dict[str, Json]:
     """Put the system's configuration back, or `paths` of it; else `which` as for `restore_full`."""
     return _restore(self, "system_config", which)
 
 
 @shared_task(name="nightscan.restore_source_code", **_RESTORE)
+@fitting(partial(_wanted, "source_code"))
 def restore_source_code(self: Task, **which: Any) -> dict[str, Json]:
     """Put the application's code back, or `paths` of it; else `which` as for `restore_full`."""
     return _restore(self, "source_code", which)
@@ -106,9 +121,7 @@ def reap_restores() -> list[Json]:
 
 
 def _restore(task: Task, what: str, which: dict[str, Any]) -> dict[str, Json]:
-    dry_run = bool(which.pop("dry_run", False))
-    request = checked(wanted)(what, **which)
-    _refuse_passwords(request.targets)
+    request, dry_run = _wanted(what, **which)
     system = System.from_env()
     refuse_unsigned(system, unsigned=request.choice.unsigned)
     done = plan_restore(system, request) if dry_run else restore(system, request, watch=show(task))

@@ -91,8 +91,8 @@ def _zsh(line: str, script: Path, environ: dict[str, str]) -> subprocess.Complet
               f"compdef _write nightscan\n")
     script.with_suffix(".rc").write_text(source)
     terminal, end = pty.openpty()
-    with subprocess.Popen([str(shutil.which("zsh")), "-f", "-i"], env=environ, stdin=end, stdout=end, stderr=end,
-                          start_new_session=True) as process:
+    with subprocess.Popen([str(shutil.which("zsh")), "-f", "-i"], env=environ, stdin=end, stdout=end,
+                          stderr=end, start_new_session=True) as process:
         try:
             os.write(terminal, f"source {script.with_suffix('.rc')}; print rea''dy\n".encode())
             _until(terminal, lambda seen: b"ready" in seen)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from celery import Celery
 from celery.signals import before_task_publish
 
+from worker.sending import CarefulCelery
 from worker.signed.letter import NAME, LetterBox, install
 from worker.signed.once import Once
 from worker.signed.requests import copy_headers
@@ -16,7 +16,7 @@ _TASK_FRESH_SECONDS = 3600
 _COMMAND_FRESH_SECONDS = 60
 
 
-class SignedCelery(Celery):  # type: ignore[misc]  # Celery has no types
+class SignedCelery(CarefulCelery):
     """Celery, where what is not signed is refused: tasks, results, events and commands."""
 
     task_cls = "worker.signed.requests:SignedTask"
