@@ -145,6 +145,7 @@ def test_verification_is_told_of_the_newest_set_and_of_the_last_good_reading(
     before = next(each for each in overview.sets[1:] if each.set_id.tier == "daily")
     for store, damaged in (("primary", 1), ("offsite", 0)):
         (then,) = (copy.verified_at for copy in before.copies if copy.store == store)
+        assert then is not None
         labels = {"tier": "daily", "store": store}
         assert value(past.overview, "nightscan_newest_set_verified", **labels) == 1
         assert value(overview, "nightscan_newest_set_verified", **labels) == 0
