@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from nightscan_tasks.errors import AlreadyExists, NotFound
+from nightscan_tasks.errors import AlreadyExists, NotFound, StoreRefused
 from nightscan_tasks.model import Buffer, Chunks, Stored
 from nightscan_tasks.stores import folders, keys
 from nightscan_tasks.stores.base import Entry, StoreHealth
@@ -147,6 +147,9 @@ class DirectoryStore:
             with self._explained(prefix), folders.opened(self._root, segments) as folder:
                 yield from folders.walk(folder, above, prefix)
         except NotFound:
+            if os.path.lexists(self._root) and not self._root.is_dir():  # no folder is not an empty one
+                raise StoreRefused(f"{self.name} {self._root} is no folder: move what is there away, or "
+                                   f"correct the setting") from None
             return
 
     @contextmanager

@@ -59,9 +59,11 @@ class Samples:
         return found if found.url == store.url else Sampled(store.name, store.url)
 
     def add(self, store: Store, sample: Sample, *, total_bytes: int | None) -> Sampled:
-        """Keep one more; the newest replaces one that is less than a day older."""
+        """Keep one more, in place of the newest where that is less than a day after the one before."""
         before = self.of(store).samples
-        kept = before if len(before) < 2 or sample.at - before[-2].at >= _APART else before[:-1]  # noqa: PLR2004 - the newest but one
+        newest_but_one = before[-2:-1]
+        settled = all(before[-1].at - each.at >= _APART for each in newest_but_one)
+        kept = before if settled else before[:-1]
         sampled = Sampled(store.name, store.url, (*kept, sample)[-_KEPT:], total_bytes)
         self._store.put(f"{SAMPLES}/{store.name}.json", [wire.encode(sampled)])
         return sampled

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.errors import Busy, NightscanError
 from nightscan_tasks.language import language
 from nightscan_tasks.lease import Leases
 from nightscan_tasks.notify import Channel, channels, deliver
-from nightscan_tasks.system import PRIMARY, System
+from nightscan_tasks.system import System
 from nightscan_tasks.watch.alert import Alert
 from nightscan_tasks.watch.book import Book, Page, host_book, host_store
 from nightscan_tasks.watch.gathering import is_blind
@@ -47,8 +47,8 @@ def tell(system: System, overview: Overview, *, to: Sequence[Channel] | None = N
     It raises nothing for a channel: what did not get through is in the book, and tried at the next look.
     """
     listeners = channels(system.settings) if to is None else to
-    with _book(system, overview) as book:
-        page = only(book.page(), [each.name for each in listeners])
+    with _book(system) as (book, written):
+        page = only(written, [each.name for each in listeners])
         blind = {alert.key for alert in page.alerts
                  if is_blind(alert.key, overview.blind) or alert.problem.kind is Kind.UNTOLD}
         before = {alert.key for alert in page.alerts}
@@ -103,17 +103,32 @@ def _but_untold(problems: Sequence[Problem]) -> list[Problem]:
 
 
 @contextmanager
-def _book(system: System, overview: Overview) -> Iterator[Book]:
-    """The book to write in, for as long as nobody else does."""
-    away = any(not store.answers for store in overview.stores if store.name == PRIMARY)
-    if away:
-        store = host_store(system.settings)
-        with Leases(store, system.clock, seconds=system.settings.lease_seconds).hold(_LEASE, system.host):
-            yield host_book(system.settings)
-        return
-    with system.leases.hold(_LEASE, system.host):
+def _book(system: System) -> Iterator[tuple[Book, Page]]:
+    """The book to write in, and what is in it, for as long as nobody else does.
+
+    Where the primary store cannot be written (it is away, or full) it is the host's own.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(system.leases.hold(_LEASE, system.host))
+        except Busy:
+            raise
+        except NightscanError:
+            host = Leases(host_store(system.settings), system.clock, seconds=system.settings.lease_seconds)
+            stack.enter_context(host.hold(_LEASE, system.host))
+            mine = host_book(system.settings)
+            yield mine, joined(mine.page(), _readable(system))
+            return
         book, mine = Book(system.primary), host_book(system.settings)
         if (kept := mine.page()) != Page():  # from while the primary store was away
             book.keep(joined(book.page(), kept))
             mine.keep(Page())
-        yield book
+        yield book, book.page()
+
+
+def _readable(system: System) -> Page:
+    """What the primary store's book says, if it can be read."""
+    try:
+        return Book(system.primary).page()
+    except NightscanError:
+        return Page()

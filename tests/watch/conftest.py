@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +50,9 @@ def system(tmp_path: Path) -> System:
     return System(load(environ_of(tmp_path)), clock=lambda: NOW)
 
 
-def at(system: System, now: datetime) -> System:
-    """The same at another moment."""
-    return replace(system, clock=lambda: now)
+
+@pytest.fixture
+def settings_of(tmp_path: Path) -> Callable[..., System]:
+    """The installation with other settings too."""
+    (tmp_path / "nightscan").mkdir(exist_ok=True)
+    return lambda **more: System(load({**environ_of(tmp_path), **more}), clock=lambda: NOW)
