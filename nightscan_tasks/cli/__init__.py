@@ -34,6 +34,7 @@ _COMMANDS = {
     "Look": (
         Lazy("status", "runs under way, and how the last ones ended"),
         Lazy("metrics", "the same in figures, for Prometheus"),
+        Lazy("alert", "who is told when something is not well, and whether it works"),
         Lazy("list", "the sets there are, in every store", module="listing"),
         Lazy("files", "the files in a set"),
         Lazy("audit", "who restored, deleted, held, or used the private key, and when"),

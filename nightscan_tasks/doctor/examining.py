@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from nightscan_tasks.doctor import brokers, clocks, keys, locks, messages, scrubs, settings, sources, stores
+from nightscan_tasks.doctor import (
+    brokers,
+    channels,
+    clocks,
+    keys,
+    locks,
+    messages,
+    scrubs,
+    settings,
+    sources,
+    stores,
+)
 from nightscan_tasks.doctor.finding import Check, Finding
 from nightscan_tasks.doctor.looking import look
 from nightscan_tasks.model import Keep, Plan, Tier
@@ -32,4 +43,5 @@ def _checks(plan: Plan, queues: Sequence[str], consumers: Consumers) -> tuple[Ch
         Check("space", partial(stores.space, plan=plan), seconds=60),
         *scrubs.CHECKS, *keys.CHECKS, *messages.CHECKS, *brokers.CHECKS,
         Check("workers", partial(brokers.workers, queues=queues, consumers=consumers)), *clocks.CHECKS,
+        *channels.CHECKS,
     )

@@ -14,13 +14,16 @@ from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
 from beat_schedule import schedule
+from nightscan_tasks import wire
 from nightscan_tasks.errors import Busy, LeaseLost, NightscanError
 from nightscan_tasks.ledger import Outcome, Run
 from nightscan_tasks.ledger.pings import Pings
-from nightscan_tasks.model import COMPONENTS, Failure, SetId, Tier
+from nightscan_tasks.model import COMPONENTS, Failure, Json, SetId, Tier
 from nightscan_tasks.notify.pinging import NotPingedYet, Phase
 from nightscan_tasks.system import System
+from nightscan_tasks.tasks.arguments import checked
 from nightscan_tasks.watch import signalling
+from nightscan_tasks.watch.trial import try_channels
 
 _TIERS = {f"nightscan.backup_{tier}": tier for tier in Tier}
 _FIELDS = (("minute", 60), ("hour", 24), ("day_of_month", 31), ("month_of_year", 12), ("day_of_week", 7))
@@ -35,6 +38,14 @@ def signal(self: Task, run_id: str, phase: str) -> str:
     except NotPingedYet as exc:
         pause = _PAUSE_SECONDS * 2**self.request.retries
         raise self.retry(exc=exc, countdown=pause, max_retries=_TRIES - 1) from exc
+
+
+@shared_task(name="nightscan.alert_test")
+@checked
+def alert_test(channel: str | None = None) -> list[Json]:
+    """Send a test through each channel, or one, from where alerts are sent."""
+    result: list[Json] = [wire.plain(each) for each in try_channels(System.from_env(), channel)]
+    return result
 
 
 def tell_begin(system: System, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""A message that says that it is a test, through each channel: nobody should learn in need that one is wrong."""
+"""A message that says that it is a test, through each channel: so that none is found wrong when it counts."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ QUEUE_OF = {
     "backup_daily": CONTROL, "backup_weekly": CONTROL, "backup_monthly": CONTROL,
     "backup_pre_deploy": CONTROL, "backup_manual": CONTROL, "settle": CONTROL,
     "reap": CONTROL, "make_up": CONTROL, "rotate": CONTROL,
+    "signal": CONTROL, "alert_test": CONTROL,
     "dump_database": FAST, "dump_redis": FAST,
     "archive_user_data": HEAVY, "archive_system_config": HEAVY, "archive_source_code": HEAVY,
     "upload": HEAVY, "verify": HEAVY, "replicate": HEAVY, "scrub": HEAVY,
