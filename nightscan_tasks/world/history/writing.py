@@ -15,7 +15,11 @@ from nightscan_tasks.ledger.rotations import Rotated, Rotations
 from nightscan_tasks.model import Manifest, SetId, Tier
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import PRIMARY, System
+from nightscan_tasks.watch.alert import Alert
+from nightscan_tasks.watch.book import Book, Page
+from nightscan_tasks.watch.samples import Sample, Samples
 from nightscan_tasks.workflows import PLANS, RETENTION
+from nightscan_tasks.world.history.alarms import make_alerts
 from nightscan_tasks.world.history.proofs import (
     Drilling,
     make_drill,
@@ -34,6 +38,8 @@ _DRILL_DAY, _LOSS_DAY, _LOSS_MONTH = 15, 20, 1
 _RELEASES = 0.06  # of all days
 _RESTORED_DAYS_AGO = 17
 _READ_BYTES_PER_SECOND = 140e6
+_SAMPLED_DAYS = 60
+_DISK_BYTES, _DISK_SETS = 640_000_000_000, 30
 _TRUSTED = "the test accounts of the spring were removed, as agreed with the team"
 
 
@@ -47,6 +53,7 @@ class History:
     restores: list[str] = field(default_factory=list)
     troubles: dict[Trouble, list[Past]] = field(default_factory=dict)
     gap: tuple[date, ...] = ()
+    alerts: list[Alert] = field(default_factory=list)
     sets: list[SetId] = field(default_factory=list)
     """Those that are still there."""
 
@@ -84,6 +91,8 @@ class _Writer:
         self._drills()
         self._restore()
         self._last_looks()
+        self._alerts()
+        self._room()
         self.history.gap = tuple(self._date(back) for back in self.story.on(Trouble.GAP))
         self.history.sets = [each.set_id for each in self.offsite_sets[PRIMARY]]
         return self.history
@@ -201,6 +210,27 @@ class _Writer:
                 store.name, store.url, rotated_at, kept=len(manifests),
                 removed=self._removed(rotated_at)))
         self.system.ledger.looks.record(Look(rotated_at, 6 * 3600))
+
+    def _alerts(self) -> None:
+        """What was noticed of all that."""
+        due = [self._at(self._date(back), _BACKUP) for back in self.story.on(Trouble.GAP)]
+        gaps = [(due[0], due[-1])] if due else []
+        alerts = list(make_alerts(self.history.runs, self.history.drills, gaps, now=self.now))
+        book = Book(self.system.primary)
+        book.close(alert for alert in alerts if alert.closed_at)
+        book.keep(Page(tuple(alert for alert in alerts if not alert.closed_at),
+                       looked_at=self.now - timedelta(hours=2)))
+        self.history.alerts = alerts
+
+    def _room(self) -> None:
+        """How much was free in the primary store on each of the last days: the disk is not ours alone."""
+        samples = Samples(self.system.primary)
+        for back in range(min(self.story.days, _SAMPLED_DAYS) - 1, -1, -1):
+            at = self._at(self._date(back), _ROTATION)
+            if at < self.now:
+                stored = sum(self.sizes[back].plain_bytes.values())
+                samples.add(self.system.primary, Sample(at, round(_DISK_BYTES - _DISK_SETS * stored)),
+                            total_bytes=_DISK_BYTES)
 
     def _removed(self, at: datetime) -> tuple[SetId, ...]:
         """The sets whose time was over between the rotation before and this one."""
