@@ -10,4 +10,5 @@ from nightscan_tasks.report.metrics.exposition import CONTENT_TYPE, METRICS, met
 from nightscan_tasks.report.metrics.file import MetricsUnwritten, write_metrics
 from nightscan_tasks.report.metrics.metric import Metric
 
-__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "MetricsUnwritten", "metrics_text", "samples", "write_metrics"]
+__all__ = ["CONTENT_TYPE", "METRICS", "Metric", "MetricsUnwritten", "metrics_text", "samples",
+           "write_metrics"]

@@ -67,23 +67,25 @@ def encrypted(overview: Overview) -> Iterator[Row]:
     yield from (((each.set_id.tier,), float(each.encrypted)) for each in _newest_sets(overview))
 
 
-@metric("newest_set_copies", "how many stores have the newest set of the tier; only while all of them answer",
-        "tier")
+@metric("newest_set_copies",
+        "how many stores have the newest complete set of the tier; only while all answer", "tier")
 def copies(overview: Overview) -> Iterator[Row]:
     """Of every tier that has sets."""
     if all(store.answers for store in overview.stores):
-        yield from (((each.set_id.tier,), len(each.copies)) for each in _newest_sets(overview))
+        yield from (((each.set_id.tier,), len(each.copies))
+                    for each in _newest_sets(overview, only_complete=True))
 
 
 @metric("newest_set_offsite_copies", "how many of them are offsite", "tier")
 def offsite_copies(overview: Overview) -> Iterator[Row]:
     """Of every tier that has sets."""
     if all(store.answers for store in overview.stores):
-        for each in _newest_sets(overview):
+        for each in _newest_sets(overview, only_complete=True):
             yield (each.set_id.tier,), sum(copy.store != PRIMARY for copy in each.copies)
 
 
-@metric("newest_set_verified", "whether the newest set of the tier in the store was read back and is whole",
+@metric("newest_set_verified",
+        "whether the newest complete set of the tier in the store was read back, and is what was saved",
         "tier", "store")
 def verified(overview: Overview) -> Iterator[Row]:
     """Of the stores that answer."""
@@ -92,7 +94,8 @@ def verified(overview: Overview) -> Iterator[Row]:
 
 
 @metric("verified_timestamp_seconds",
-        "when a set of the tier was last read back from the store and was whole", "tier", "store")
+        "when a set of the tier was last read back from the store, and was what had been saved",
+        "tier", "store")
 def verified_at(overview: Overview) -> Iterator[Row]:
     """Of whatever set it was."""
     last: dict[tuple[str, ...], float] = {}
@@ -104,7 +107,7 @@ def verified_at(overview: Overview) -> Iterator[Row]:
     yield from last.items()
 
 
-@metric("damaged_copies", "how many sets were not whole in the store when they were last verified", "store")
+@metric("damaged_copies", "how many sets were damaged in the store when they were last verified", "store")
 def damaged(overview: Overview) -> Iterator[Row]:
     """Of the stores that answer."""
     for store in _answering(overview):
@@ -125,15 +128,16 @@ def _newest_by_component(overview: Overview) -> Iterable[tuple[tuple[str, ...], 
 def _newest_copies(overview: Overview) -> Iterable[tuple[tuple[str, ...], CopySeen]]:
     found: dict[tuple[str, ...], CopySeen] = {}
     for each in _past(overview):
-        for copy in each.copies:
+        for copy in each.copies if each.complete else ():
             found.setdefault((each.set_id.tier, copy.store), copy)
     return found.items()
 
 
-def _newest_sets(overview: Overview) -> Iterable[SetSeen]:
+def _newest_sets(overview: Overview, *, only_complete: bool = False) -> Iterable[SetSeen]:
     found: dict[str, SetSeen] = {}
     for each in _past(overview):
-        found.setdefault(each.set_id.tier, each)
+        if each.complete or not only_complete:
+            found.setdefault(each.set_id.tier, each)
     return found.values()
 
 
