@@ -1,7 +1,7 @@
 """What Flower's list of tasks needs to show runs: columns, and fresh rows while one looks.
 
 Flower has no setting for either. Its table of columns may be added to; its page is given a few lines of
-script, which ask for the rows again as a click on a column's head does.
+script, which ask for the rows again as a click on a column's head does, and of style: a line a task.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from tornado.routing import URLSpec
 
 from worker.flower_task import RunTask
 
-COLUMNS = "run,step,state,progress,started,runtime,worker,uuid"
+COLUMNS = "run,step,state,progress,started,runtime,uuid,worker"
 _HEADS = {"run": "Run", "step": "Step", "progress": "Progress"}
-_FRESH = b"""<script>
+_FRESH = b"""<style>
+#tasks-table td { white-space: nowrap }
+#tasks-table .task-uuid-full { display: none }
+#tasks-table .task-uuid-short { display: inline }
+</style>
+<script>
 setInterval(function () {
     if (!document.hidden && !window.getSelection().toString()) {
         $('#tasks-table').DataTable().ajax.reload(null, false);

@@ -37,6 +37,10 @@ class RunTask(Task):  # type: ignore[misc]  # Celery has no types
     _fields = (*Task._fields, "run", "step", "progress")
     run_id = run = step = progress = ""
 
+    def __init__(self, *args: Any, run: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.run_id = self.run = run  # a copy is made of what `as_dict` says
+
     def event(self, *args: Any, **kwargs: Any) -> None:
         """Take in one event."""
         super().event(*args, **kwargs)
@@ -46,7 +50,7 @@ class RunTask(Task):  # type: ignore[misc]  # Celery has no types
         self.run = self._place()
 
     def as_dict(self) -> dict[str, Any]:
-        """For the page, where `run` is the run itself and no longer what it is sorted by."""
+        """For pages and copies, where `run` is the run itself and no longer what it is sorted by."""
         return {**super().as_dict(), "run": self.run_id}
 
     @property
@@ -75,6 +79,11 @@ class RunTask(Task):  # type: ignore[misc]  # Celery has no types
             moment = f"{_LAST} {received:017.3f}"
         steps = "".join(f"{999 - min(ord(char), 999):03}" for char in self.step)
         return f"{moment} {self.run_id} {steps}"
+
+
+def format_task(task: RunTask) -> RunTask:
+    """For Flower's pages: it has made a copy, and that is all that is needed."""
+    return task
 
 
 def step_of(name: str, arguments: tuple[Any, ...]) -> str:

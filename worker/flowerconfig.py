@@ -8,11 +8,15 @@ import os
 
 from tornado.options import options as _given
 
+from nightscan_tasks.settings import load
+from worker import logs
 from worker.flower_page import COLUMNS, show_runs
 from worker.flower_password import passwords
+from worker.flower_task import format_task as _format_task
 
 basic_auth = passwords(_given, os.environ)
 tasks_columns = COLUMNS
+format_task = _format_task
 max_tasks = 20_000  # ten days: most of it is the reaper, each minute
 # It shows, and does nothing: whoever knows its password could start a restore.
 read_only = "FLOWER_READ_ONLY" not in os.environ or _given.read_only
@@ -20,3 +24,4 @@ read_only = "FLOWER_READ_ONLY" not in os.environ or _given.read_only
 address = _given.address or "127.0.0.1"
 
 show_runs()
+logs.set_up(load(), debug=_given.debug)
