@@ -11,6 +11,7 @@ from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
 from nightscan_tasks.tasks import asking, queues, signalling
+from worker import logs
 from worker.memory import give_back
 from worker.queues import NAMES, unacknowledged
 
@@ -34,6 +35,7 @@ def connect(settings: Settings) -> None:
         named = queues.split(",") if isinstance(queues, str) else queues
         conf.broker_transport_options = {**conf.broker_transport_options, **unacknowledged(named)}
 
+    logs.connect(settings)
     asking.connect()
     queues.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
