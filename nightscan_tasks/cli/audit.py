@@ -11,6 +11,7 @@ import click
 from nightscan_tasks import wire
 from nightscan_tasks.audit import Action, Actor, Checked, Record
 from nightscan_tasks.cli.choices import MOMENT, Word
+from nightscan_tasks.cli.colours import critical, good
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.wording import count, stamp
@@ -118,9 +119,9 @@ def _checked(checked: Checked) -> Iterator[str]:
         yield f"{host}: {count(number, 'record')}"
     yield f"{count(checked.compared, 'record')} compared with this host's own copy"
     for problem in checked.problems:
-        yield from fold(f"PROBLEM  {problem}", hanging="         ")
+        yield from fold(critical("PROBLEM") + f"  {problem}", hanging="         ")
     if not checked.problems:
-        yield "Nothing was changed, and nothing is missing."
+        yield good("Nothing was changed, and nothing is missing.")
 
 
 def _as_json(record: Record) -> dict[str, Any]:

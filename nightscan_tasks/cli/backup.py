@@ -13,6 +13,7 @@ import click
 from nightscan_tasks.backup import Request, open_run, run_local
 from nightscan_tasks.cli import broker, summary
 from nightscan_tasks.cli.choices import COMPONENT, Word, local_option
+from nightscan_tasks.cli.colours import hint
 from nightscan_tasks.cli.display import show
 from nightscan_tasks.cli.following import follow, picture
 from nightscan_tasks.cli.pictures import Picture
@@ -100,7 +101,7 @@ def _begun(begun: dict[str, Json]) -> Iterator[str]:
     yield f"{begun['run_id']}  {words.get(state, state)}"
     if begun.get("why"):
         yield f"  {begun['why']}"
-    yield "Next: nightscan status"
+    yield hint("Next: nightscan status")
 
 
 def _followed(session: Session, run_id: str) -> Outcome | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nightscan_tasks import settings
+from nightscan_tasks.cli.colours import critical, good, warning
 from nightscan_tasks.cli.findings import as_json, finding_lines, status
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.doctor import Finding, Level, examine
@@ -48,10 +49,10 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
 def _verdict(findings: Sequence[Finding]) -> str:
     failed, warned = (sum(each.level is level for each in findings) for level in (Level.FAIL, Level.WARN))
     if failed:
-        return f"A backup would fail: {count(failed, 'problem')}, {count(warned, 'warning')}."
+        return critical(f"A backup would fail: {count(failed, 'problem')}, {count(warned, 'warning')}.")
     if warned:
-        return f"A backup would work; {count(warned, 'warning')}."
-    return "Everything that a backup needs is there."
+        return warning(f"A backup would work; {count(warned, 'warning')}.")
+    return good("Everything that a backup needs is there.")
 
 
 def _consumers() -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ import click
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.choices import TIER, local_option, unsigned_option
+from nightscan_tasks.cli.colours import critical, good, state
 from nightscan_tasks.cli.restored import timing_table
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
@@ -56,23 +57,23 @@ def command(session: Session, tier: str | None, store: str | None, *, simulate_l
 def drill_lines(done: dict[str, Any]) -> Iterator[str]:
     """What was restored how fast, what would have been lost, and what did not hold."""
     yield (f"{done['drill_id']}  {done['kind']}, {done['set_id'] or 'no set'} from {done['store']}, "
-           f"{duration(done['elapsed_seconds'])}  {'FAILED' if done['problems'] else 'held'}")
+           f"{duration(done['elapsed_seconds'])}  " + state("FAILED" if done["problems"] else "held"))
     if done["components"]:
         yield ""
-        yield from (f"  {row}" for row in timing_table(done["components"]))
+        yield from ("  " + row for row in timing_table(done["components"]))
     yield ""
     if done["lost_since"] is not None:
         yield f"  A loss at this moment would cost the data of {duration(done['loss_seconds'])}."
     for problem in done["problems"]:
-        yield from fold(f"PROBLEM: {problem}", indent="  ", hanging="    ")
+        yield from fold(critical("PROBLEM") + f": {problem}", indent="  ", hanging="    ")
     for note in done["notes"]:
         yield from fold(note, indent="  ")
     if not done["problems"]:
-        yield "  Everything came back as it was saved, and in time."
+        yield "  " + good("Everything came back as it was saved, and in time.")
 
 
 def _key_lines(done: list[dict[str, Any]]) -> Iterator[str]:
-    rows = [[each["store"], each["set_id"] or "-", encryption(each["encrypted_for"]), "FAILED"
+    rows = [[each["store"], each["set_id"] or "-", encryption(each["encrypted_for"]), critical("FAILED")
              if each["problem"] else f"{each['opened']} artifacts, {size(each['plain_bytes'])} read"]
             for each in done]
     yield from table(["STORE", "SET", "KEY", "OPENED"], rows)

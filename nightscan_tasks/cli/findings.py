@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from nightscan_tasks.cli.colours import hint, state
 from nightscan_tasks.cli.session import Exit
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.doctor import Finding, Level
@@ -16,11 +17,10 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """A line for each finding, folded where it must be, and what to do below it."""
     for finding in findings:
         level = finding.level.value if finding.level is Level.OK else finding.level.value.upper()
-        first, *rest = fold(f"{level:<4}  {finding.name:<{_NAME_COLUMNS}}  {finding.found}",
-                            hanging=" " * (_NAME_COLUMNS + 8))
-        yield from (first, *rest)
+        yield from fold(state(level) + f"{'':<{4 - len(level)}}  {finding.name:<{_NAME_COLUMNS}}  "
+                        f"{finding.found}", hanging=" " * (_NAME_COLUMNS + 8))
         if finding.advice:
-            yield from fold(f"-> {finding.advice}", indent=" " * (_NAME_COLUMNS + 8),
+            yield from fold(hint(f"-> {finding.advice}"), indent=" " * (_NAME_COLUMNS + 8),
                             hanging=" " * (_NAME_COLUMNS + 11))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nightscan_tasks import health, settings
 from nightscan_tasks.cli.choices import local_option
+from nightscan_tasks.cli.colours import critical, good, warning
 from nightscan_tasks.cli.findings import as_json, finding_lines, status
 from nightscan_tasks.cli.session import Session, json_command
 from nightscan_tasks.doctor import Finding, Level
@@ -39,8 +40,8 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
 def _verdict(findings: Sequence[Finding]) -> str:
     failed, warned = (sum(each.level is level for each in findings) for level in (Level.FAIL, Level.WARN))
     if failed:
-        return f"Something does not work: {count(failed, 'problem')}, {count(warned, 'warning')}."
-    return f"Everything works; {count(warned, 'warning')}." if warned else "Everything works."
+        return critical(f"Something does not work: {count(failed, 'problem')}, {count(warned, 'warning')}.")
+    return warning(f"Everything works; {count(warned, 'warning')}.") if warned else good("Everything works.")
 
 
 def _there(session: Session) -> tuple[Finding, ...]:

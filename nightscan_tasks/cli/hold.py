@@ -9,6 +9,7 @@ import click
 
 from nightscan_tasks import rotation
 from nightscan_tasks.cli.choices import MOMENT, SET_ID
+from nightscan_tasks.cli.colours import hint
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.ledger import Hold
@@ -49,4 +50,4 @@ def hold_lines(holds: Sequence[Hold], *, now: datetime) -> Iterator[str]:
         yield from fold(f"{hold.set_id}  {hold}{over}", hanging="    ")
     yield "" if holds else "No set is held."
     if holds:
-        yield "Next, where one need not be kept any more: nightscan release SET_ID"
+        yield hint("Next, where one need not be kept any more: nightscan release SET_ID")

@@ -9,6 +9,7 @@ from datetime import datetime
 import click
 
 from nightscan_tasks.cli.choices import MOMENT, TIER, store_option
+from nightscan_tasks.cli.colours import critical, hint, state
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.sets import Listed, Listing, collect, remarks
 from nightscan_tasks.cli.tables import fold, table
@@ -57,11 +58,11 @@ def lines(listing: Listing, *, now: datetime) -> Iterator[str]:
             for remark in remarks(each, now=now):
                 yield from fold(remark, indent="    ")
     else:
-        yield "There is no set yet. Next: nightscan backup daily"
+        yield "There is no set yet. " + hint("Next: nightscan backup daily")
     yield ""
     unread = dict(listing.unread)
     for name, url in listing.stores:
-        yield f"{name}: {url}{' (could not be read)' if name in unread else ''}"
+        yield f"{name}: {url}" + (critical(" (could not be read)") if name in unread else "")
     for problem in unread.values():
         yield from fold(problem, indent="    ")
 
@@ -85,7 +86,8 @@ def _then(url: str, moment: datetime) -> str:
 def _row(each: Listed, now: datetime) -> list[str]:
     manifest = each.manifest
     sizes = [size(manifest.plain_bytes), size(manifest.stored_bytes)] if manifest else ["-", "-"]
-    return [str(each.set_id), str(each.index or "-"), age(each.set_id.taken_at, now), *sizes, each.state]
+    return [str(each.set_id), str(each.index or "-"), age(each.set_id.taken_at, now), *sizes,
+            state(each.state)]
 
 
 def _as_json(listing: Listing) -> dict[str, object]:

@@ -9,6 +9,7 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli.choices import local_option
+from nightscan_tasks.cli.colours import critical, good, hint, warning
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.wording import count, size
@@ -44,26 +45,27 @@ def lines(done: dict[str, Any]) -> Iterator[str]:
     yield from _missing(done)
     yield from _orphans(done)
     for problem in done["problems"]:
-        yield from fold(f"problem: {problem}", hanging="  ")
+        yield from fold(critical("problem") + f": {problem}", hanging="  ")
     yield from _verdict(done)
 
 
 def _missing(done: dict[str, Any]) -> Iterator[str]:
     if done["recoverable"]:
         state = f", {done['fetched']:,} put back" if done["applied"] else ""
-        yield f"missing: {count(done['recoverable'], 'file')}, which sets have{state}"
+        yield warning("missing") + f": {count(done['recoverable'], 'file')}, which sets have{state}"
         for each in done["first_missing"][:_NAMED]:
             yield from fold(f"{each['path']}  from {each['source']}", indent="  ", hanging="    ")
         yield from _more(done["recoverable"], len(done["first_missing"][:_NAMED]))
     if done["lost"]:
-        yield f"lost: {count(done['lost'], 'file')}, which no set that could be read has"
+        yield critical("lost") + f": {count(done['lost'], 'file')}, which no set that could be read has"
         yield from _paths(done["first_lost"], done["lost"])
 
 
 def _orphans(done: dict[str, Any]) -> Iterator[str]:
     if done["orphans"]:
         state = f", {done['quarantined']:,} moved to {done['quarantine']}" if done["quarantined"] else ""
-        yield f"named by no row: {count(done['orphans'], 'file')}, {size(done['orphan_bytes'])}{state}"
+        yield (warning("named by no row")
+               + f": {count(done['orphans'], 'file')}, {size(done['orphan_bytes'])}{state}")
         yield from _paths(done["first_orphans"], done["orphans"])
     if fresh := done["counts"]["fresh"]:
         yield f"too young to tell: {count(fresh, 'file')}, whose rows may be on their way"
@@ -82,9 +84,9 @@ def _more(total: int, shown: int) -> Iterator[str]:
 
 def _verdict(done: dict[str, Any]) -> Iterator[str]:
     if done["in_order"]:
-        yield "All is in order."
+        yield good("All is in order.")
     elif not done["applied"]:
-        yield "Nothing was changed. Next: nightscan reconcile --apply"
+        yield "Nothing was changed. " + hint("Next: nightscan reconcile --apply")
     elif done["lost"]:
         yield "Lost files need a person: remove their rows, or find them elsewhere."
 

@@ -10,6 +10,7 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, unsigned_option
+from nightscan_tasks.cli.colours import critical, hint, state
 from nightscan_tasks.cli.findings import finding_lines
 from nightscan_tasks.cli.restored import timing_table
 from nightscan_tasks.cli.session import Exit, Session, json_command
@@ -64,17 +65,19 @@ def command(session: Session, url: str, set_id: SetId | None, tier: str | None,
 
 
 def _line(stage: Stage) -> str:
-    return f"{stage.name}: {duration(stage.elapsed_seconds)}{'  FAILED' if stage.problem else ''}"
+    took = f"{stage.name}: {duration(stage.elapsed_seconds)}"
+    return took + critical("  FAILED") if stage.problem else took
 
 
 def _lines(done: dict[str, Any], findings: Sequence[Finding]) -> Iterator[str]:
     yield f"{done['set_id']}  recovered from {done['store']} in {duration(done['elapsed_seconds'])}"
     yield ""
-    rows = [[stage["name"], duration(stage["elapsed_seconds"]), "FAILED" if stage["problem"] else "done"]
+    rows = [[stage["name"], duration(stage["elapsed_seconds"]),
+             state("FAILED" if stage["problem"] else "done")]
             for stage in done["stages"]]
-    yield from (f"  {row}" for row in table(["STAGE", "TOOK", ""], rows, right=(1,)))
+    yield from ("  " + row for row in table(["STAGE", "TOOK", ""], rows, right=(1,)))
     yield ""
-    yield from (f"  {row}" for row in timing_table(done["components"]))
+    yield from ("  " + row for row in timing_table(done["components"]))
     yield ""
     for problem in done["problems"]:
         yield from fold(problem, indent="  ", hanging="    ")
@@ -83,4 +86,4 @@ def _lines(done: dict[str, Any], findings: Sequence[Finding]) -> Iterator[str]:
     yield ""
     yield from finding_lines(findings)
     yield ""
-    yield "Next: start the application and the workers, then nightscan backup daily --wait"
+    yield hint("Next: start the application and the workers, then nightscan backup daily --wait")

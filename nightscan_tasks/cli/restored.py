@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nightscan_tasks.cli.colours import critical, heading, hint, state
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.wording import duration, rate, size
 
@@ -13,7 +14,7 @@ def restored_lines(done: dict[str, Any]) -> Iterator[str]:
     """What is back, how fast, and where the old state is."""
     yield f"{done['set_id']}  restored from {done['store']} in {duration(done['elapsed_seconds'])}"
     yield ""
-    yield from (f"  {row}" for row in timing_table(done["components"]))
+    yield from ("  " + row for row in timing_table(done["components"]))
     yield ""
     for each in done["components"]:
         if each["before"]:
@@ -26,15 +27,15 @@ def restored_lines(done: dict[str, Any]) -> Iterator[str]:
     yield "  Each was compared with what was saved, before it took its place."
     if any(each["before"] for each in done["components"]):
         yield ""
-        yield f"The old state back:    nightscan restore rollback {done['run_id']}"
-        yield f"The old state let go:  nightscan restore accept {done['run_id']}"
+        yield hint(f"The old state back:    nightscan restore rollback {done['run_id']}")
+        yield hint(f"The old state let go:  nightscan restore accept {done['run_id']}")
 
 
 def timing_table(components: list[dict[str, Any]]) -> list[str]:
     """Component, bytes, rate, time, objective, and whether it was met."""
     rows = [[each["component"], size(each["plain_bytes"]), rate(each["plain_bytes"], each["elapsed_seconds"]),
              duration(each["elapsed_seconds"]), duration(each["objective_seconds"]),
-             "met" if each["elapsed_seconds"] <= each["objective_seconds"] else "MISSED"]
+             state("met" if each["elapsed_seconds"] <= each["objective_seconds"] else "MISSED")]
             for each in components]
     return table(["COMPONENT", "PLAIN", "SPEED", "TOOK", "OBJECTIVE", ""], rows, right=(1, 2, 3, 4))
 
@@ -49,18 +50,18 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
     rows = [[each["component"], size(each["plain_bytes"]), size(each["stored_bytes"]),
              duration(each["expected_seconds"]), duration(each["objective_seconds"])]
             for each in plan["components"]]
-    yield from (f"  {row}" for row in table(["COMPONENT", "PLAIN", "STORED", "EXPECTED", "OBJECTIVE"], rows,
+    yield from ("  " + row for row in table(["COMPONENT", "PLAIN", "STORED", "EXPECTED", "OBJECTIVE"], rows,
                                             right=(1, 2, 3, 4)))
     for each in plan["components"]:
         yield ""
-        yield f"{each['component']}"
+        yield heading(str(each["component"]))
         yield from fold(f"reads     {', '.join(each['artifacts'])}", indent="  ", hanging="            ")
         yield from fold(f"into      {each['target']}", indent="  ", hanging="            ")
         yield from fold(f"replaces  {_replaced(each)}", indent="  ", hanging="            ")
         for note in each["notes"]:
             yield from fold(f"note      {note}", indent="  ", hanging="            ")
         for problem in each["problems"]:
-            yield from fold(f"PROBLEM   {problem}", indent="  ", hanging="            ")
+            yield from fold(critical("PROBLEM") + f"   {problem}", indent="  ", hanging="            ")
     yield ""
     yield from _around(plan)
 
@@ -76,7 +77,8 @@ def _around(plan: dict[str, Any]) -> Iterator[str]:
         yield from fold(f"The time for {', '.join(guessed)} is a guess: nothing of it was restored here yet. "
                         f"`nightscan drill` measures it.")
     if any(each["problems"] for each in plan["components"]):
-        yield "The restore would be refused, and change nothing, until the problems above are solved."
+        yield critical("The restore would be refused, and change nothing, until the problems above are "
+                       "solved.")
 
 
 def _replaced(each: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import click
 from nightscan_tasks import rotation
 from nightscan_tasks.cli import broker
 from nightscan_tasks.cli.choices import local_option
+from nightscan_tasks.cli.colours import state, warning
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.cli.tasking import followed
@@ -55,7 +56,8 @@ def plan_lines(plans: list[Rotation]) -> Iterator[str]:
         column = max((len(str(each.set_id)) for each in plan.verdicts), default=0)
         for each in plan.verdicts:
             what = "remove" if each.remove else "keep"
-            yield from fold(f"  {each.set_id!s:<{column}}  {what:<6}  {each.reason}",
+            blanks = " " * (8 - len(what))
+            yield from fold(f"  {each.set_id!s:<{column}}  " + state(what) + f"{blanks}{each.reason}",
                             hanging=" " * (column + 12))
 
 
@@ -79,10 +81,10 @@ def done_lines(done: list[dict[str, Any]]) -> Iterator[str]:
 def _stopped(held: str | None, frozen: Mapping[str, str]) -> Iterator[str]:
     """Why nothing may go, at all or of a tier."""
     if held:
-        yield from fold(f"nothing may go: {held}", indent="  ")
+        yield from fold(warning("nothing may go") + f": {held}", indent="  ")
     for tier, why in frozen.items():
         if why != held:
-            yield from fold(f"nothing of {tier} may go: {why}", indent="  ")
+            yield from fold(warning(f"nothing of {tier} may go") + f": {why}", indent="  ")
 
 
 def _rotate(system: System, name: str) -> dict[str, Any]:

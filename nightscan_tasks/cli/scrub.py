@@ -11,6 +11,7 @@ import click
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
 from nightscan_tasks.cli.choices import SIZE, local_option, store_option
+from nightscan_tasks.cli.colours import critical, hint, state, warning
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.cli.tasking import followed, watched
@@ -81,17 +82,17 @@ def lines(done: Sequence[dict[str, Any]], now: datetime) -> Iterator[str]:
         for finding in (*each["findings"], *(one for one in each["standing"] if one["key"] not in new)):
             yield from finding_lines(finding)
         for word, text in (("ended early", each["problem"]), ("behind", each["behind"])):
-            yield from fold(f"{word}: {text}", indent="  ") if text else ()
+            yield from fold(warning(word) + f": {text}", indent="  ") if text else ()
     if _BAD & {finding["kind"] for each in done for finding in each.get("standing", ())}:
-        yield from fold("Next: nightscan list says which sets are damaged; nightscan backup manual takes a "
-                        "new one")
+        yield from fold(hint("Next: nightscan list says which sets are damaged; nightscan backup manual "
+                             "takes a new one"))
 
 
 def finding_lines(finding: dict[str, Any]) -> Iterator[str]:
     """One file that was not as it has to be."""
     source = f"; replaced from {finding['source']}" if finding["source"] else ""
-    yield from fold(f"{finding['kind'].upper()} {finding['key']}: {finding['what']}{source}", indent="  ",
-                    hanging="    ")
+    yield from fold(state(finding["kind"].upper()) + f" {finding['key']}: {finding['what']}{source}",
+                    indent="  ", hanging="    ")
 
 
 def plan_lines(planned: Sequence[tuple[str, ScrubPlan | NightscanError]], days: int,
@@ -99,7 +100,7 @@ def plan_lines(planned: Sequence[tuple[str, ScrubPlan | NightscanError]], days: 
     """What would be read, and why."""
     for name, plan in planned:
         if isinstance(plan, NightscanError):
-            yield from fold(f"{name}: could not be read: {plan}", hanging="  ")
+            yield from fold(f"{name}: " + critical("could not be read") + f": {plan}", hanging="  ")
             continue
         yield from fold(
             f"{name}: {count(len(plan.turns), 'artifact')}, {size(plan.planned_bytes)} of "
@@ -109,9 +110,9 @@ def plan_lines(planned: Sequence[tuple[str, ScrubPlan | NightscanError]], days: 
             read = ago(plan.oldest.read_at, now)
             yield from fold(f"oldest reading: {plan.oldest.key}, {read}", indent="  ")
         if plan.behind:
-            yield from fold(f"behind: {plan.behind}", indent="  ")
+            yield from fold(warning("behind") + f": {plan.behind}", indent="  ")
         rows = [[turn.copy.key, size(turn.copy.stored_bytes), turn.reason] for turn in plan.turns]
-        yield from (f"  {row}" for row in table(["ARTIFACT", "SIZE", "WHY"], rows, right=(1,)) if rows)
+        yield from ("  " + row for row in table(["ARTIFACT", "SIZE", "WHY"], rows, right=(1,)) if rows)
 
 
 def _planned(session: Session, name: str, wish: Wish) -> tuple[str, ScrubPlan | NightscanError]:

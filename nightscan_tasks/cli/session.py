@@ -15,10 +15,11 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.audit import Doing, acting
+from nightscan_tasks.cli import known
 from nightscan_tasks.cli.colours import painted
 from nightscan_tasks.cli.examples import Examples
 from nightscan_tasks.cli.group import AS_JSON
-from nightscan_tasks.errors import NightscanError
+from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import nearest
@@ -95,7 +96,10 @@ def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command
             context = click.get_current_context()
             context.meta[AS_JSON] = as_json
             with acting(Doing(context.command_path)):  # without its arguments, which may be secret
-                return function(Session(as_json), *args, **kwargs)
+                try:
+                    return function(Session(as_json), *args, **kwargs)
+                except NotFound as exc:
+                    raise _with_nearest(exc, kwargs.get("set_id"), kwargs.get("run_id")) from exc
 
         with_json = click.option("--json", "as_json", is_flag=True,
                                  help="Print the result as JSON, and nothing else on standard output.")
@@ -103,6 +107,12 @@ def json_command(**options: Any) -> Callable[[Callable[..., Any]], click.Command
         return made
 
     return decorate
+
+
+def _with_nearest(error: NotFound, set_id: object, run_id: object) -> NotFound:
+    """The same, with the set or the restore that was meant, if there is one that is nearly called so."""
+    near = known.near_set(str(set_id)) if set_id else known.near_restore(str(run_id)) if run_id else ""
+    return NotFound(f"{error}\ndid you mean {near}?") if near else error
 
 
 def _readable_json(value: object) -> str:

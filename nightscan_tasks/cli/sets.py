@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nightscan_tasks.catalog import Broken, Catalog, Seen
+from nightscan_tasks.cli.colours import critical, warning
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger import Hold, Trust, Verified
 from nightscan_tasks.model import Manifest, SetId, Tier
@@ -117,12 +118,13 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
         said.append(f"{tag}{' '.join(manifest.components)}")
         said.append(f"in {' and '.join(listed.stores)}; {_verification(listed, now)}; "
                     f"{encryption(manifest.encrypted_for)}; {_signature(listed)}")
-        said += [f"failed: {failure.part}: {failure.message}" for failure in manifest.failures]
-        said += [f"SUSPICIOUS: {reason}" for reason in listed.suspicious]
+        said += [critical("failed") + f": {failure.part}: {failure.message}" for failure in manifest.failures]
+        said += [warning("SUSPICIOUS") + f": {reason}" for reason in listed.suspicious]
     said += [str(listed.trust)] if listed.trust else []
     said += [str(hold) for hold in listed.holds if hold.live(now)]
-    said += [f"DAMAGED in {each.store}: {problem}" for each in listed.verified for problem in each.problems]
-    said += [f"BROKEN in {store}: {problem}" for store, problem in listed.broken]
+    said += [critical("DAMAGED") + f" in {each.store}: {problem}"
+             for each in listed.verified for problem in each.problems]
+    said += [critical("BROKEN") + f" in {store}: {problem}" for store, problem in listed.broken]
     return said
 
 

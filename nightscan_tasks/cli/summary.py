@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from nightscan_tasks.cli.colours import critical, good, hint, warning
 from nightscan_tasks.cli.tables import fold, table
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome, Verified
@@ -18,6 +19,8 @@ WORDS = {
     Ending.INCOMPLETE: "incomplete: some components failed, the others are kept",
     Ending.FAILED: "failed: nothing was saved",
 }
+
+_SHOWN = {Ending.GOOD: good, Ending.DEGRADED: warning, Ending.INCOMPLETE: critical, Ending.FAILED: critical}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def lines(summary: Summary) -> Iterator[str]:
     """The summary as an operator reads it."""
     outcome, manifest = summary.outcome, summary.manifest
     yield ""
-    yield f"{outcome.set_id}  {WORDS[outcome.ending]}"
+    yield f"{outcome.set_id}  " + _SHOWN[outcome.ending](WORDS[outcome.ending])
     if manifest:
         yield ""
         yield from ("  " + line for line in _components(manifest))
@@ -78,7 +81,7 @@ def lines(summary: Summary) -> Iterator[str]:
     yield from ("  " + line for line in _facts(summary))
     yield from _problems(outcome)
     yield ""
-    yield from (f"Next: {line}" for line in _next(summary))
+    yield from (hint(f"Next: {line}") for line in _next(summary))
 
 
 def _components(manifest: Manifest) -> list[str]:
@@ -115,7 +118,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     if outcome.failures or outcome.notes:
         yield ""
     for failure in sorted(outcome.failures, key=lambda each: ("@" in each.part, each.part)):
-        yield from fold(f"{failure.part}: {failure.message}", indent="  ")
+        yield from fold(critical(failure.part) + f": {failure.message}", indent="  ")
     for note in outcome.notes:
         yield from fold(note, indent="  ")
 

@@ -19,11 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
     """Lines of columns as wide as their widest cell, the heading first; those in `right` are aligned to the
     right. Cells may have styles.
     """
-    grid: list[list[str]] = [[heading(cell) for cell in head], *map(list, rows)]
+    grid = [head, *rows]
     widths = [max(len(row[column]) for row in grid) for column in range(len(head))]
-    return [_line([_wide(cell, width, right=column in right)
-                   for column, (cell, width) in enumerate(zip(row, widths, strict=True))])
-            for row in grid]
+    lines = [_line([_wide(cell, width, right=column in right)
+                    for column, (cell, width) in enumerate(zip(row, widths, strict=True))])
+             for row in grid]
+    return [heading(lines[0]), *lines[1:]]
 
 
 def _wide(cell: str, width: int, *, right: bool) -> str:

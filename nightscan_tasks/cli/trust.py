@@ -6,9 +6,12 @@ import click
 
 from nightscan_tasks import rotation
 from nightscan_tasks.cli.choices import SET_ID
+from nightscan_tasks.cli.colours import hint
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.model import SetId
+
+_NEXT = hint("Next: nightscan rotate --dry-run")
 
 
 @json_command(name="trust", short_help="say that a suspicious set, or the clock, is as it should be",
@@ -31,7 +34,6 @@ def command(session: Session, set_id: SetId | None, why: str, *, clock: bool) ->
         raise click.UsageError("say how you know: --why TEXT")
     if set_id is None:
         look = rotation.trust_clock(session.system, why=why)
-        session.finish(Exit.DONE, look, ["The clock is trusted. Next: nightscan rotate --dry-run"])
+        session.finish(Exit.DONE, look, ["The clock is trusted.", _NEXT])
     trusted = rotation.trust(session.system, set_id, why=why)
-    session.finish(Exit.DONE, trusted, [*fold(f"{set_id} is {trusted}"),
-                                        "Next: nightscan rotate --dry-run"])
+    session.finish(Exit.DONE, trusted, [*fold(f"{set_id} is {trusted}"), _NEXT])

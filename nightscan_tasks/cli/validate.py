@@ -10,6 +10,7 @@ import click
 
 from nightscan_tasks.cli import broker
 from nightscan_tasks.cli.choices import SET_ID, TIER, local_option
+from nightscan_tasks.cli.colours import critical, good, hint
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.cli.tasking import followed, watched
@@ -18,8 +19,9 @@ from nightscan_tasks.validation import validate_user_data
 from nightscan_tasks.wording import count, size
 from nightscan_tasks.workflows.validate import chosen
 
-_WORDS = {"damaged": "DAMAGED: another content, though nobody wrote it", "missing": "MISSING",
-          "unreadable": "UNREADABLE", "changed": "written since", "new": "newer than the set"}
+_WORDS = {"damaged": critical("DAMAGED") + ": another content, though nobody wrote it",
+          "missing": critical("MISSING"), "unreadable": critical("UNREADABLE"),
+          "changed": "written since", "new": "newer than the set"}
 
 
 @json_command(name="validate", short_help="compare every file with the hash that was recorded of it",
@@ -54,14 +56,14 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for finding, words in _WORDS.items():
         if not counts[finding]:
             continue
-        yield f"{words}: {count(counts[finding], 'file')}"
+        yield words + f": {count(counts[finding], 'file')}"
         for name in found["names"][finding]:
             yield f"  {name}"
         if counts[finding] > len(found["names"][finding]):
             yield "  …"
-    yield from fold("Nothing is damaged, and nothing is missing." if found["ok"] else
-                    f"Next: nightscan restore user_data --set {found['set_id']} --path NAME, or "
-                    f"nightscan reconcile for what rows name")
+    yield from fold(good("Nothing is damaged, and nothing is missing.") if found["ok"] else
+                    hint(f"Next: nightscan restore user_data --set {found['set_id']} --path NAME, or "
+                         f"nightscan reconcile for what rows name"))
 
 
 def _there(session: Session, which: dict[str, Any]) -> dict[str, Any]:

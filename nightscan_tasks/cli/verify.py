@@ -10,6 +10,7 @@ import click
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.cli import broker
 from nightscan_tasks.cli.choices import SET_ID, TIER, local_option, store_option
+from nightscan_tasks.cli.colours import critical, good, hint
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import fold
 from nightscan_tasks.cli.tasking import followed, watched
@@ -70,19 +71,21 @@ def lines(manifest: Manifest, readings: list[Reading]) -> Iterator[str]:
            f"{'' if manifest.complete else ', incomplete'}")
     for each in readings:
         if each.unread:
-            yield from fold(f"{each.store}: could not be read: {each.unread}", indent="  ")
+            yield from fold(f"{each.store}: " + critical("could not be read") + f": {each.unread}",
+                            indent="  ")
         elif each.problems:
-            yield f"  {each.store}: DAMAGED"
+            yield f"  {each.store}: " + critical("DAMAGED")
             for problem in each.problems:
                 yield from fold(problem, indent="    ")
         else:
             signature = f"; {each.signature}" if each.signature else ""
-            yield f"  {each.store}: whole, {size(each.read_bytes)} read and compared{signature}"
+            yield (f"  {each.store}: " + good("whole")
+                   + f", {size(each.read_bytes)} read and compared{signature}")
     if all(each.sound for each in readings):
         return
     sound = [each.store for each in readings if each.sound]
-    yield (f"Next: the copy in {sound[0]} is whole: nightscan restore … --from {sound[0]}" if sound else
-           "Next: nightscan list, and nightscan backup manual for a new set")
+    yield hint(f"Next: the copy in {sound[0]} is whole: nightscan restore … --from {sound[0]}" if sound else
+               "Next: nightscan list, and nightscan backup manual for a new set")
 
 
 def _choose(session: Session, set_id: SetId | None, tier: str | None, index: int, store: str) -> Manifest:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nightscan_tasks.cli.choices import SIZE
+from nightscan_tasks.cli.colours import hint, state
 from nightscan_tasks.cli.group import Group
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tables import table
@@ -48,7 +49,7 @@ def _up(session: Session, folder: Path, sample: int | None, *, celery: bool) -> 
         session.tell(f"filling it with about {size(sample)}")
         world = world.fill(sample, now=utc_now())
     session.finish(Exit.DONE, _as_json(world), [f"The world in {world.folder} is up.",
-                                                f"Next: . {world.folder}/env && nightscan doctor"])
+                                                hint(f"Next: . {world.folder}/env && nightscan doctor")])
 
 
 @json_command(name="status", short_help="what of it runs", examples=(
@@ -78,7 +79,7 @@ def _down(session: Session, folder: Path, *, purge: bool) -> None:
 
 def _lines(found: tuple[Status, ...]) -> Iterator[str]:
     now = utc_now()
-    rows = [[each.name, "up" if each.up else "DOWN", str(each.port or "-"), str(each.pid or "-"),
+    rows = [[each.name, state("up" if each.up else "DOWN"), str(each.port or "-"), str(each.pid or "-"),
              ago(each.since, now) if each.since else "-",
              f"{each.version} ({each.origin})" if each.version else "-"] for each in found]
     yield from table(["SERVICE", "STATE", "PORT", "PID", "STARTED", "VERSION"], rows, right=(2, 3))
