@@ -31,6 +31,8 @@ def schedule() -> dict[str, dict[str, Any]]:
         "drill_loss": _due("nightscan.drill", crontab(hour="10", minute="0", day_of_month="20",
                                                       month_of_year="1"),
                            scheduled=True, simulate_loss=True),
+        # After the monthly backup, and the first look of the day: it tells how the month ended.
+        "monthly_report": _due("nightscan.monthly_report", crontab(hour="9", minute="0", day_of_month="1")),
         "check_freshness": _due("nightscan.check_freshness", crontab(hour="*/6", minute="20")),
         # What is asked often may be skipped: the next one comes soon, and a flood after an outage helps
         # nobody.

@@ -14,7 +14,7 @@ from worker.sending import CarefulCelery
 
 TASKS = [f"nightscan_tasks.tasks.{name}" for name in (
     "backups", "parts", "control", "restores", "proof", "drills", "scrubbing", "making_up", "watching",
-    "signalling")]
+    "signalling", "reporting")]
 
 
 _FLOWER = Path(__file__).with_name("flowerconfig.py")

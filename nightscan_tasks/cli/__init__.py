@@ -33,7 +33,9 @@ _COMMANDS = {
     ),
     "Look": (
         Lazy("status", "runs under way, and how the last ones ended"),
+        Lazy("serve", "the page, the figures and the report over HTTP"),
         Lazy("metrics", "the same in figures, for Prometheus"),
+        Lazy("report", "a month in figures: success, sizes, drills, incidents, advice"),
         Lazy("alert", "who is told when something is not well, and whether it works"),
         Lazy("list", "the sets there are, in every store", module="listing"),
         Lazy("files", "the files in a set"),

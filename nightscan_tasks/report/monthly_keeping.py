@@ -5,12 +5,30 @@ The ledger forgets after 400 days; these stay. One that is made again replaces t
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+
 from nightscan_tasks import wire
-from nightscan_tasks.errors import AlreadyExists, ManifestInvalid, NotFound
+from nightscan_tasks.errors import ManifestInvalid, NotFound
 from nightscan_tasks.report.monthly import Month, MonthlyReport
 from nightscan_tasks.stores.base import Store
 
 REPORTS = "reports"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That the report of a month was mailed to an address on an occasion; no address is written down."""
+
+    month: Month
+    address: str
+    occasion: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its key in the store."""
+        digest = hashlib.sha256(f"{self.address.lower()} {self.occasion}".encode()).hexdigest()
+        return f"{REPORTS}/{self.month}.sent/{digest[:16]}"
 
 
 class Shelf:
@@ -43,22 +61,14 @@ class Shelf:
                     continue
         return sorted(found, reverse=True)
 
-    def claim(self, month: Month, channel: str) -> bool:
-        """Whether the report of a month is to be sent to a channel by the caller: true once only."""
-        try:
-            self._store.put(_sent(month, channel), [b"\n"], if_absent=True)
-        except AlreadyExists:
-            return False
-        return True
+    def has(self, receipt: Receipt) -> bool:
+        """Whether that was mailed."""
+        return self._store.stat(receipt.key) is not None
 
-    def unclaim(self, month: Month, channel: str) -> None:
-        """It was not taken: somebody may try again."""
-        self._store.delete(_sent(month, channel))
+    def file(self, receipt: Receipt) -> None:
+        """Remember that it was."""
+        self._store.put(receipt.key, [b"\n"])
 
 
 def _key(month: Month) -> str:
     return f"{REPORTS}/{month}.json"
-
-
-def _sent(month: Month, channel: str) -> str:
-    return f"{REPORTS}/{month}.sent/{channel}"

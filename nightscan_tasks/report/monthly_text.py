@@ -44,12 +44,13 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """A table whose cells are folded where they are too long; numbers stay whole."""
+    """A table whose cells are folded where they are too long; numbers and words stay whole."""
     made = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    widths = [_least(table, index) for index in range(len(table.head))]
+    room = sum(widths) + 2 * (len(widths) - 1) <= WIDTH
     for index, head in enumerate(table.head):
-        number = index in table.right
-        made.add_column(Text(_safe(head)), justify="right" if number else "left", overflow="fold",
-                        min_width=_longest(table, index) if number else None)
+        made.add_column(Text(_safe(head)), justify="right" if index in table.right else "left",
+                        overflow="fold", min_width=widths[index] if room else None)
     for row in table.rows:
         made.add_row(*(Text(_safe(cell)) for cell in row))
     out = io.StringIO()
@@ -58,8 +59,11 @@ def table_lines(table: Table) -> Iterator[str]:
     yield from (line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _longest(table: Table, index: int) -> int:
-    return max((len(row[index]) for row in table.rows), default=0)
+def _least(table: Table, index: int) -> int:
+    """What a column needs: its numbers whole, elsewhere its longest word; no more than a third of a line."""
+    cells = [row[index] for row in table.rows] if index in table.right else [
+        word for row in table.rows for word in row[index].split(" ")]
+    return min(WIDTH // 3, max(map(len, (*cells, *table.head[index].split(" "))), default=0))
 
 
 def _safe(text: str) -> str:

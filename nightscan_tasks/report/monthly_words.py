@@ -145,13 +145,9 @@ class _Words:
 
     def _troubled_run(self, run: RunLine) -> tuple[str, str, str, str]:
         how = self.text(ENDINGS[run.ending])
-        whys = [f"{each.part}: {each.message.partition(chr(10))[0]}" for each in run.failures[:1]]
         if run.suspicious and run.ending is Ending.GOOD:
             how = self.text("suspicious, and trusted") if run.trusted else self.text("suspicious")
-        whys += run.suspicious[:1]
-        more = len(run.failures) - 1
-        if more > 0:
-            whys.append(self.language.many("and {number} more", "and {number} more", more))
+        whys = (*_failures(run), *run.suspicious)
         return (self._when(run.set_id.taken_at), run.set_id.tier.value, how, _short("; ".join(whys)))
 
     def _missed(self) -> Iterator[tuple[datetime, tuple[str, str, str, str]]]:
@@ -309,6 +305,17 @@ class _Words:
 
     def _when(self, moment: datetime) -> str:
         return self.language.moment(moment)
+
+
+def _failures(run: RunLine) -> Iterator[str]:
+    """What failed, and why: components that failed for one reason together; a copy's reason names its store."""
+    reasons: dict[str, dict[str, None]] = {}
+    for each in run.failures:
+        failed = reasons.setdefault(each.message.partition("\n")[0], {})
+        if "@" not in each.part:
+            failed[each.part.partition(".")[0]] = None
+    for message, components in reasons.items():
+        yield f"{', '.join(components)}: {message}" if components else message
 
 
 def _known(value: float | None, write: Write) -> str:

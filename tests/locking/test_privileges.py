@@ -27,6 +27,7 @@ from nightscan_tasks.errors import Locked, StoreRefused
 from nightscan_tasks.ledger import Ending, book, holds, looks, reads, restores
 from nightscan_tasks.model import Days, Plan, SetId, Tier
 from nightscan_tasks.replication import copy_set
+from nightscan_tasks.report.monthly_keeping import REPORTS
 from nightscan_tasks.restore import Choice, restore
 from nightscan_tasks.restore import Request as RestoreRequest
 from nightscan_tasks.restore.recovering import find_sets
@@ -35,6 +36,8 @@ from nightscan_tasks.stores.build import as_of
 from nightscan_tasks.stores.s3 import S3Store
 from nightscan_tasks.stores.s3_keeping import Keeping
 from nightscan_tasks.system import System
+from nightscan_tasks.watch.book import ALERTS
+from nightscan_tasks.watch.samples import SAMPLES
 from nightscan_tasks.world.world import World
 
 Keys = dict[str, tuple[str, str]]
@@ -397,5 +400,6 @@ def test_no_role_may_hide_an_object_or_pass_by_a_lock_or_change_the_bucket(name:
 def test_every_folder_that_is_made_is_in_a_policy_and_swept() -> None:
     named = {pattern.split("/")[2] for role in ROLES for _, pattern in _statements(role) if "/" in pattern}
     made = {book.RUNS, book.OPEN, holds.HOLDS, holds.TRUSTED, reads.READS, reads.SCRUBS, restores.RESTORES,
-            restores.OPEN_RESTORES, restores.DRILLS, looks.LOOK.partition("/")[0], lease.PREFIX, chain.PREFIX}
+            restores.OPEN_RESTORES, restores.DRILLS, looks.LOOK.partition("/")[0], lease.PREFIX, chain.PREFIX,
+            ALERTS, SAMPLES, REPORTS}
     assert set(build.FOLDERS) == named == made | {tier.value for tier in Tier} | {"probe"}
