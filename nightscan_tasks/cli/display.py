@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
+import click
+
 from nightscan_tasks.cli.pictures import Picture, brief, sentence
 from nightscan_tasks.cli.session import Session
 from nightscan_tasks.watch.overview import Phase
@@ -54,7 +56,7 @@ class Changes:
             self._phases[work.name] = work.phase
             if work.phase != before or (quiet and work.phase is Phase.RUNNING):
                 self._told_at = self._clock()
-                yield f"{work.name}: {sentence(work)}"
+                yield f"{work.name}: " + sentence(work)
 
 
 @contextmanager
@@ -76,8 +78,10 @@ def _bars() -> Iterator[Shown]:
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None),
                TextColumn("{task.fields[said]}", justify="right"))
-    with Progress(*columns, console=Console(stderr=True, highlight=False, markup=False),
-                  expand=True) as bars:
+    context = click.get_current_context(silent=True)
+    plain = True if context and context.color is False else None  # None: as the environment says
+    console = Console(stderr=True, highlight=False, markup=False, no_color=plain)
+    with Progress(*columns, console=console, expand=True) as bars:
         tasks: dict[str, TaskID] = {}
         headlines = {""}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nightscan_tasks.cli.colours import critical
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.watch.overview import Phase, WorkSeen
 from nightscan_tasks.wording import duration, rate, size
@@ -24,7 +25,7 @@ def sentence(work: WorkSeen) -> str:
         case Phase.WAITING:
             return "waiting"
         case Phase.FAILED:
-            return f"FAILED: {work.message}"
+            return critical("FAILED") + f": {work.message}"
         case Phase.DONE:
             return _done(work)
         case Phase.RUNNING:
