@@ -1,4 +1,4 @@
-"""Where each set is: its copies against the rule of three copies, on two media, one of them elsewhere."""
+"""Where each set is: its copies against the rule of `rule`, three on two media, one of them elsewhere."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """A set in one store; `at` is when it was read back."""
+    """A set in one store, which is a `medium`; `at` is when it was read back."""
 
     store: str
+    medium: str
     standing: Standing
     at: datetime | None = None
     problems: tuple[str, ...] = ()
@@ -41,15 +42,21 @@ class Place:
 
 @dataclass(frozen=True)
 class Copies:
-    """All copies of one set. What is live is one of the three; each store is a medium of its own."""
+    """All copies of one set. What is live, on `live_medium`, is one of the three."""
 
     seen: SetSeen
     places: tuple[Place, ...]
+    live_medium: str
 
     @property
     def copies(self) -> int:
         """How many there are, what is live among them."""
         return 1 + sum(place.counts for place in self.places)
+
+    @property
+    def media(self) -> int:
+        """On how many media they are."""
+        return len({self.live_medium, *(place.medium for place in self.places if place.counts)})
 
     @property
     def elsewhere(self) -> int:
@@ -59,7 +66,7 @@ class Copies:
     @property
     def kept(self) -> bool | None:
         """Whether the rule is kept; None where a store that does not answer may have the copy."""
-        if self.copies >= _COPIES and self.elsewhere:
+        if self.copies >= _COPIES and self.media >= _MEDIA and self.elsewhere:
             return True
         return None if any(place.standing is Standing.UNKNOWN for place in self.places) else False
 
@@ -69,7 +76,8 @@ def plan_copies(overview: Overview) -> tuple[tuple[Copies, ...], tuple[Copies, .
     newest: dict[Tier, Copies] = {}
     others = []
     for each in sorted(overview.sets, key=lambda seen: seen.set_id.taken_at, reverse=True):
-        copies = Copies(each, tuple(_place(each, store) for store in overview.stores))
+        copies = Copies(each, tuple(_place(each, store) for store in overview.stores),
+                        overview.live_medium)
         if newest.setdefault(each.set_id.tier, copies) is not copies:
             others.append(copies)
     return tuple(newest[tier] for tier in Tier if tier in newest), tuple(others)
@@ -86,10 +94,10 @@ def keeps_rule(newest: Sequence[Copies]) -> bool | None:
 def _place(seen: SetSeen, store: StoreSeen) -> Place:
     copy = next((each for each in seen.copies if each.store == store.name), None)
     if not store.answers:
-        return Place(store.name, Standing.UNKNOWN)
+        return Place(store.name, store.medium, Standing.UNKNOWN)
     if copy is None:
-        return Place(store.name, Standing.LACKING)
-    return Place(store.name, _standing(copy), copy.verified_at, copy.problems)
+        return Place(store.name, store.medium, Standing.LACKING)
+    return Place(store.name, store.medium, _standing(copy), copy.verified_at, copy.problems)
 
 
 def _standing(copy: CopySeen) -> Standing:

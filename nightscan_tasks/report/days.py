@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from nightscan_tasks.language import marked
@@ -18,6 +19,7 @@ from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.watch.overview import Overview, RunSeen
 
 WEEKS = 53
+_WEEKS_AT_LEAST = 13
 _GRACE = timedelta(hours=1)  # what was due a moment ago is on its way
 _OFTEN = 2                   # more runs a week than this: its days are shown one by one
 _WEEKDAYS = 7
@@ -99,13 +101,19 @@ class Calendar:
     tallies: tuple[Tally, ...]
     troubles: tuple[Happened, ...]
 
+    @property
+    def tiers(self) -> tuple[tuple[Row, ...], ...]:
+        """The rows of each tier."""
+        return tuple(tuple(rows) for _, rows in groupby(self.rows, key=lambda row: row.tier))
+
 
 def plan_calendar(overview: Overview, zone: ZoneInfo, *, weeks: int = WEEKS) -> Calendar:
-    """The last so many weeks, this one among them, by days of that zone."""
+    """The last so many weeks by days of that zone, this one among them; fewer where nothing ran before."""
     today = overview.now.astimezone(zone).date()
     monday = today - timedelta(days=today.weekday())
-    mondays = tuple(monday - timedelta(weeks=back) for back in range(weeks - 1, -1, -1))
     begun = overview.begun_at.astimezone(zone).date() if overview.begun_at else today
+    shown = max(_WEEKS_AT_LEAST, min(weeks, -(-(monday - begun).days // _WEEKDAYS) + 1))
+    mondays = tuple(monday - timedelta(weeks=back) for back in range(shown - 1, -1, -1))
     begins = max(mondays[0], begun)
     happened = {tier: _happened(overview, tier, zone, begins) for tier in _tiers(overview)}
     rows = [row for tier, days in happened.items() for row in _rows(tier, days, mondays, (begins, today))]

@@ -24,10 +24,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from nightscan_tasks import __name__ as package
+from nightscan_tasks.drill.drilling import LOSS, ROUTINE
 from nightscan_tasks.language import Language, marked
 from nightscan_tasks.ledger.restore_records import Drill
 from nightscan_tasks.model import SetId
 from nightscan_tasks.report import charts, growth
+from nightscan_tasks.report.aging import plan_ages
 from nightscan_tasks.report.charts import Bullet, Series
 from nightscan_tasks.report.copies import keeps_rule, plan_copies
 from nightscan_tasks.report.days import STATES, State, plan_calendar
@@ -45,16 +47,17 @@ _TASKS = {
     "nightscan.check_freshness": marked("look for problems"),
     "nightscan.monthly_report": marked("monthly report"),
 }
+_KINDS = {ROUTINE: marked("routine"), LOSS: marked("simulated loss")}
 _HEALTH = {
     Health.GOOD: marked("All is well"), Health.WARNING: marked("Needs attention"),
     Health.CRITICAL: marked("Data is at risk"), Health.UNKNOWN: marked("Not known"),
 }
 
 
-def page(overview: Overview, language: Language, *, refresh_seconds: int = 0) -> str:
-    """The whole page. With `refresh_seconds` a browser asks for it again after that long."""
+def page(overview: Overview, language: Language, *, served: bool = False, refresh_seconds: int = 0) -> str:
+    """The whole page. `served`, it names what else the server has; a browser asks again after a while."""
     return str(_environment().get_template("page.html.jinja").render(
-        _context(overview, language), refresh_seconds=refresh_seconds))
+        _context(overview, language), served=served, refresh_seconds=refresh_seconds))
 
 
 def error_page(title: str, message: str, language: Language, *, status: int) -> str:
@@ -126,9 +129,11 @@ def _context(overview: Overview, language: Language) -> dict[str, Any]:
         **_words(language, overview.now), "o": overview, "health": _HEALTH[overview.health],
         "described": [(each, describe(each, language, now=overview.now)) for each in overview.problems],
         "severity": severity_word, "newest": newest, "others": others, "kept": keeps_rule(newest),
-        "calendar": plan_calendar(overview, language.zone), "states": STATES, "State": State,
+        "freshness": plan_ages(overview), "calendar": plan_calendar(overview, language.zone),
+        "states": STATES, "State": State,
         "month": lambda monday: format_date(monday, "LLL", locale=language.locale),
         "weekday": lambda number: get_day_names("abbreviated", locale=language.locale)[number],
+        "kind": lambda name: language.text(_KINDS[name]) if name in _KINDS else name,
         "task": lambda name: language.text(_TASKS[name]) if name in _TASKS else name,
         "charts": _growth(overview, language), "drilled": _drilled(overview, language),
         "drills": overview.drills[:_DRILLS], "more_drills": max(0, len(overview.drills) - _DRILLS),
