@@ -20,6 +20,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for set_id in _SETS:
         (folder / set_id).mkdir(parents=True)
         (folder / set_id / "manifest.json").touch()
+    (folder / "offsite").mkdir()
     (folder / "restores" / _RESTORE).mkdir(parents=True)
     (folder / "restores" / _RESTORE / "opened.json").touch()
     return folder
