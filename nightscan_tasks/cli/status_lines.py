@@ -79,11 +79,10 @@ def _sets(overview: Overview) -> Iterator[str]:
     runs = last_runs(overview)
     if not runs:
         yield "No run has ended yet. Next: nightscan backup daily --wait"
-        return
-    wanted = len(overview.stores)
-    rows = [_row(run, last_set(overview, run), overview, wanted) for run in runs]
-    yield from table(["TIER", "LAST SET", "ENDED", "HOW", "TOOK", "STORED", "COPIES", "VERIFIED"], rows,
-                     right=(4, 5, 6))
+    else:
+        rows = [_row(run, last_set(overview, run), overview, len(overview.stores)) for run in runs]
+        yield from table(["TIER", "LAST SET", "ENDED", "HOW", "TOOK", "STORED", "COPIES", "VERIFIED"], rows,
+                         right=(4, 5, 6))
     rule = plan_rule(overview)
     if rule.set_id is not None:
         word = good("kept") if rule.kept else warning("NOT KEPT")

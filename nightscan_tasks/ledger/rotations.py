@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,6 +40,11 @@ class Rotations:
     def record(self, rotated: Rotated) -> None:
         """Replace what was known of that store."""
         self._store.put(_key(rotated.store), [wire.encode(rotated)])
+
+    def forget(self, stores: Iterable[Store]) -> None:
+        """What was found holds no more: somebody decided otherwise, and the next rotation looks anew."""
+        for store in stores:
+            self._store.delete(_key(store.name))
 
     def last(self, store: Store) -> Rotated | None:
         """The last rotation of a store, where it is now; None where there was none."""

@@ -13,6 +13,7 @@ from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import ManifestInvalid, NightscanError, NotFound, StoreError
 from nightscan_tasks.ledger import Hold, Look, Trust
 from nightscan_tasks.ledger.holds import REMOVING
+from nightscan_tasks.ledger.rotations import Rotations
 from nightscan_tasks.model import MANIFEST_NAME, Manifest, SetId
 from nightscan_tasks.retention.clock import TOLERANCE
 from nightscan_tasks.system import System
@@ -71,6 +72,7 @@ def trust(system: System, set_id: SetId, *, why: str) -> Trust:
     recorded = Trust(set_id, why, _who(system), system.clock())
     system.audit.record(Action.TRUST, str(set_id), why=why)
     system.ledger.decisions.trust(recorded)
+    Rotations(system.primary).forget(system.stores)
     return recorded
 
 
@@ -79,6 +81,7 @@ def trust_clock(system: System, *, why: str) -> Look:
     look = Look(system.clock())
     system.audit.record(Action.TRUST, "clock", why=why)
     system.ledger.looks.record(look)
+    Rotations(system.primary).forget(system.stores)
     return look
 
 

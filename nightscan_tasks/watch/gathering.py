@@ -201,7 +201,7 @@ def _not_looked_for(seen: Overview, asked: Asked) -> tuple[str, ...]:
     for store in seen.stores:
         if not store.answers:
             blind += [f"*@{store.name}", *(f"{kind}:{store.name}" for kind in
-                                           (Kind.UNCOPIED, Kind.FILLING, Kind.UNSCRUBBED))]
+                                           (Kind.UNCOPIED, Kind.FILLING, Kind.UNSCRUBBED, Kind.MENDED))]
     return tuple(blind)
 
 

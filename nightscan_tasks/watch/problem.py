@@ -42,6 +42,7 @@ class Kind(StrEnum):
     FROZEN = "frozen"              # rotation removes nothing
     UNVERIFIED = "unverified"      # a newest set was not read back for too long
     DAMAGED = "damaged"            # stored bytes are not what was saved
+    MENDED = "mended"              # they were, and have been replaced by a whole copy
     UNSCRUBBED = "unscrubbed"      # stored bytes are not read again in time
     UNDRILLED = "undrilled"        # no drill passed for too long
     DRILL_FAILED = "drill_failed"  # the last drill did not hold

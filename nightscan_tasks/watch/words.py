@@ -155,6 +155,11 @@ _SENTENCES: dict[Kind, _Sentences] = {
         marked("damage in the store {store}: {what}"),
         marked("{problem}. What is stored is not what was saved; another store may have it whole."),
         "nightscan scrub --repair --store {store}"),
+    Kind.MENDED: _Sentences(
+        marked("bytes were damaged in the store {store}, and are mended: {what}"),
+        marked("Files that were replaced by whole copies from {source}: {number}. Each is read once more to "
+               "see whether it stays whole; what lost bits once may do so again."),
+        "nightscan scrub --store {store}"),
     Kind.UNSCRUBBED: _Sentences(
         marked("stored bytes are not read again in time, in the store {store}"),
         marked("What was read longest ago was read {oldest_at}; each byte is to be read within {days} days. "

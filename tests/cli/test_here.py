@@ -150,7 +150,8 @@ def test_a_component_that_fails_is_told_with_its_reason(here: Here, filled: dict
     assert "password authentication failed" in said
     assert "wrong" not in result.output.replace("wrong usage", "")
     status = here("status")
-    assert status.exit_code == 3
+    assert status.exit_code == 2
+    assert "CRITICAL the last manual run lacks components" in status.stdout
     assert "INCOMPLETE" in status.stdout
 
 

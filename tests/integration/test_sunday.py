@@ -31,7 +31,8 @@ _QUEUE_OF = {
     "fast": {"dump_database", "dump_redis"},
     "heavy": {"archive_user_data", "archive_system_config", "archive_source_code", "upload", "verify",
               "replicate"},
-    "control": {"backup_daily", "backup_weekly", "backup_monthly", "settle", "reap", "rotate"},
+    "control": {"backup_daily", "backup_weekly", "backup_monthly", "settle", "reap", "rotate", "notify",
+                "check_freshness"},
 }
 
 

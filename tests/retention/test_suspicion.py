@@ -176,11 +176,12 @@ def test_a_shrunken_set_is_marked_told_and_logged_and_stops_rotation_until_it_is
         assert plan.remove == ()
         assert f"the newest set, {set_id}, is suspicious" in str(plan.held)
     listed, status = run("list"), run("status")
-    assert (listed.exit_code, status.exit_code) == (3, 3)
+    assert (listed.exit_code, status.exit_code) == (3, 2)
     assert "SUSPICIOUS" in listed.stdout
-    assert reason in status.stdout
+    assert reason in " ".join(status.stdout.split())
     assert run("trust", str(set_id), "--why", "we cleaned up").exit_code == 0
-    assert (run("list").exit_code, run("status").exit_code) == (0, 0)
+    assert run("list").exit_code == 0
+    assert reason not in " ".join(run("status").stdout.split())
     assert "trusted by" in run("list").stdout
     assert rotation.rotate(system, system.primary, RETENTION).held is None
     site.forward(days=1)

@@ -101,7 +101,7 @@ CASES: dict[Kind, tuple[Change, str, Severity]] = {
         "daily-x", SetId.at(Tier.DAILY, seen.now), seen.now - DAY, seen.now - HOUR, ()),)), "daily-x",
         Severity.CRITICAL),
     Kind.JUMP: (lambda seen: with_set(seen, components={
-        **newest(seen).components, "redis": ComponentSeen(10**12, 10**12)}), "daily redis", Severity.WARNING),
+        **newest(seen).components, "redis": ComponentSeen(10**9, 10**9)}), "daily redis", Severity.WARNING),
     Kind.NO_OFFSITE: (lambda seen: replace(seen, stores=seen.stores[:1]), "offsite", Severity.WARNING),
     Kind.UNCOPIED: (not_copied, "offsite", Severity.WARNING),
     Kind.UNREACHABLE: (lambda seen: with_store(seen, "offsite", problem="refused"), "offsite",
@@ -110,6 +110,8 @@ CASES: dict[Kind, tuple[Change, str, Severity]] = {
                   "daily", Severity.WARNING),
     Kind.UNVERIFIED: (lambda seen: replace(with_set(seen, copies=(CopySeen("primary"), CopySeen("offsite"))),
                                            now=seen.now + DAY), "daily", Severity.WARNING),
+    Kind.MENDED: (lambda seen: with_store(seen, "offsite", scrubbed=scrubbed(seen, Finding(
+        Read.MENDED, "daily/x", "replaced", "primary"), oldest=DAY)), "offsite", Severity.WARNING),
     Kind.UNSCRUBBED: (lambda seen: with_store(seen, "primary", scrubbed=scrubbed(seen, oldest=32 * DAY)),
                       "primary", Severity.WARNING),
     Kind.UNDRILLED: (lambda seen: replace(seen, drills=()), "drill", Severity.WARNING),

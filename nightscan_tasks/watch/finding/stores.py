@@ -94,6 +94,10 @@ def _scrubbed(overview: Overview, store: StoreSeen, settings: Settings) -> Itera
         yield Problem(Kind.DAMAGED, f"files@{store.name}", Severity.CRITICAL, scrubbed.began_at, {
             "store": store.name, "what": damaged[0].key, "problem": damaged[0].what,
             "number": len(damaged)})
+    mended = [each for each in scrubbed.unsettled if each.kind is Read.MENDED]
+    if mended:
+        yield Problem(Kind.MENDED, store.name, Severity.WARNING, scrubbed.began_at, {
+            "store": store.name, "what": mended[0].key, "source": mended[0].source, "number": len(mended)})
     late = timedelta(days=settings.scrub_days + 1)
     if scrubbed.oldest_at is not None and overview.now - scrubbed.oldest_at > late:
         yield Problem(Kind.UNSCRUBBED, store.name, Severity.WARNING, scrubbed.oldest_at + late, {
