@@ -37,11 +37,15 @@ class Work:
         return self.name.removeprefix("nightscan.")
 
     @property
+    def part(self) -> str:
+        """The part that it saves or copies; empty where it does neither."""
+        return str(self.arguments[1]) if self.short_name in _OF_PARTS and len(self.arguments) > 1 else ""
+
+    @property
     def subject(self) -> str:
-        """What its lines begin with: the part, or what the task is called."""
-        if self.short_name in _OF_PARTS and len(self.arguments) > 1:
-            return str(self.arguments[1])
-        return self.short_name
+        """What its lines begin with: the part, with the store that it is copied to, or the task."""
+        store = f" to {self.arguments[2]}" if self.short_name == "upload" and self.arguments[2:] else ""
+        return f"{self.part}{store}" or self.short_name
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def failed(work: Work, error: BaseException) -> Event:
     """Why a task failed for good. Work that has passed to another is no failure."""
     level = logging.WARNING if isinstance(error, LeaseLost) else logging.ERROR
     return Event("task_failed", f"{work.subject} failed: {_said(error)}", level,
-                 facts={"error": type(error).__name__})
+                 facts=_error_of(work, error))
 
 
 def tried_again(work: Work, error: object, seconds: float | None) -> Event:
@@ -94,7 +98,11 @@ def tried_again(work: Work, error: object, seconds: float | None) -> Event:
     level = logging.DEBUG if isinstance(error, Busy) else logging.WARNING
     when = f" in {duration(seconds)}" if seconds else ""
     return Event("task_retried", f"{work.subject} is tried again{when}: {_said(error)}", level,
-                 facts={"error": type(error).__name__})
+                 facts=_error_of(work, error))
+
+
+def _error_of(work: Work, error: object) -> dict[str, str]:
+    return {"error": type(error).__name__, **(_of({"part": work.part}) if work.part else {})}
 
 
 def _said(error: object) -> str:
@@ -128,7 +136,7 @@ def _saved(work: Work, answer: Mapping[str, Any]) -> Iterator[Event]:
     plain, stored = answer["plain_bytes"], answer["stored_bytes"]
     yield Event("part_saved", f"{answer['part']}: saved {size(plain)} as {size(stored)} in "
                 f"{duration(work.elapsed_seconds)}",
-                facts={"part": answer["part"], "plain_bytes": plain, "stored_bytes": stored,
+                facts={**_of(answer), "plain_bytes": plain, "stored_bytes": stored,
                        "seconds": round(work.elapsed_seconds, 3)})
 
 
@@ -136,9 +144,13 @@ def _copied(work: Work, answer: Mapping[str, Any]) -> Iterator[Event]:
     if "stored_bytes" in answer:
         yield Event("part_copied", f"{answer['part']}: copied {size(answer['stored_bytes'])} to "
                     f"{answer['store']} in {duration(work.elapsed_seconds)}",
-                    facts={"part": answer["part"], "store": answer["store"],
-                           "stored_bytes": answer["stored_bytes"],
+                    facts={**_of(answer), "store": answer["store"], "stored_bytes": answer["stored_bytes"],
                            "seconds": round(work.elapsed_seconds, 3)})
+
+
+def _of(answer: Mapping[str, Any]) -> dict[str, str]:
+    part = str(answer["part"])
+    return {"part": part, "component": part.partition(".")[0]}
 
 
 def _settled(work: Work, answer: Mapping[str, Any]) -> Iterator[Event]:

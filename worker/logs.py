@@ -17,6 +17,7 @@ from logging.handlers import WatchedFileHandler
 from typing import Any
 
 from celery import signals
+from celery.exceptions import ChordError
 
 from nightscan_tasks.settings import Settings
 from worker.log_events import Event, Work, begun, done, failed, run_of, tried_again
@@ -85,11 +86,16 @@ def _named(work: Work) -> dict[str, Any]:
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
     """Whether it is ours, a trouble, or what one wants to see; what we tell better is left to us."""
-    if record.name == "celery.app.trace" and hasattr(record, _TOLD_BY_US):
+    if (record.name == "celery.app.trace" and hasattr(record, _TOLD_BY_US)) or _of_a_chord(record):
         return False
     if record.levelno >= logging.WARNING or not record.name.startswith(_QUIET):
         return True
     return record.getMessage().startswith(_SAID)
+
+
+def _of_a_chord(record: logging.LogRecord) -> bool:
+    """Whether Celery tells that a run's part failed, which the part has told, and settle will."""
+    return isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], ChordError)
 
 
 def _sending(headers: dict[str, Any] | None = None, **_signal: Any) -> None:

@@ -53,7 +53,7 @@ def test_a_broker_that_goes_away_in_mid_dump_costs_the_run_nothing(
             run_id = crew.manual("database", "system_config")
             until(lambda: waits() and dumping(dsn), "pg_dump to wait")
             world.stop("broker")
-            until(lambda: "onnection" in hand.said().partition("received")[2], "the worker to notice")
+            until(lambda: "onnection" in hand.said().partition(" ready.")[2], "the worker to notice")
         World.up(folder, services=("broker",), celery=False)
         outcome = until(lambda: crew.system.ledger.outcome(run_id), "the run to end", meanwhile=operate)
     finally:
