@@ -9,6 +9,7 @@ import click
 
 from nightscan_tasks import wire
 from nightscan_tasks.cli import broker
+from nightscan_tasks.cli.alert_list import command as listed
 from nightscan_tasks.cli.choices import local_option
 from nightscan_tasks.cli.group import Group
 from nightscan_tasks.cli.session import Exit, Session, json_command
@@ -65,4 +66,5 @@ def _lines(tried: list[dict[str, Any]]) -> Iterator[str]:
         yield "Look whether it arrived: a server that takes a message may still hold it back."
 
 
+command.add_command(listed)
 command.add_command(test)

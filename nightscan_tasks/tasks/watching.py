@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from celery import Task, shared_task
 
 from nightscan_tasks.errors import Busy, NightscanError
 from nightscan_tasks.model import Json
+from nightscan_tasks.report.metrics import MetricsUnwritten, write_metrics
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import PRIMARY, System
 from nightscan_tasks.tasks.glancing import glance
-from nightscan_tasks.watch import Overview
+from nightscan_tasks.watch import Kind, Overview, Problem, Severity
 from nightscan_tasks.watch.samples import Sample, Samples
 from nightscan_tasks.watch.telling import Telling, tell
 
@@ -38,10 +41,27 @@ def notify(self: Task) -> dict[str, Json]:  # noqa: ARG001 - retried through it
     return _tell(system, glance(system))
 
 
-def _tell(system: System, overview: Overview) -> dict[str, Json]:
+def _tell(system: System, seen: Overview) -> dict[str, Json]:
+    overview = _written(system.settings.metrics_file, seen)
     told = tell(system, overview)
     return {"health": overview.health.value, "problems": [each.key for each in overview.problems],
             **_as_json(told)}
+
+
+def _written(path: Path | None, overview: Overview) -> Overview:
+    """The overview, which goes into the file of metrics where there is one; that it cannot is a problem."""
+    if path is None:
+        return overview
+    try:
+        write_metrics(path, overview)
+    except MetricsUnwritten as exc:
+        problem = Problem(Kind.UNWRITTEN, "metrics", Severity.WARNING, None,
+                          {"path": str(path), "problem": str(exc).partition("\n")[0]})
+        others = tuple(each for each in overview.problems if each.key != problem.key)
+        return replace(overview, problems=(*others, problem))
+    return replace(overview, problems=tuple(each for each in overview.problems
+                                            if each.kind is not Kind.UNWRITTEN),
+                   blind=tuple(each for each in overview.blind if not each.startswith(Kind.UNWRITTEN)))
 
 
 def _as_json(told: Telling) -> dict[str, Json]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Outcome
+from nightscan_tasks.ledger.pings import last_pings
 from nightscan_tasks.ledger.reads import Reads
 from nightscan_tasks.ledger.restore_records import RestoreEnding, RestoreState
 from nightscan_tasks.ledger.rotations import Rotated, Rotations
@@ -72,9 +73,10 @@ def gather(system: System, timetable: Timetable, asked: Asked | None = None) -> 
     try:
         seen = _see(system, timetable, asked)
         page = Book(system.primary).page()
+        untold = (*_untold(page), *_unpinged(system))
     except NightscanError as exc:
         return _blind(system, exc, asked)
-    found = (*find_problems(seen, system.settings), *asked.problems, *_untold(page))
+    found = (*find_problems(seen, system.settings), *asked.problems, *untold)
     blind = _not_looked_for(seen, asked)
     remembered = tuple(alert.problem for alert in page.alerts if is_blind(alert.key, blind)
                        and alert.key not in {each.key for each in found})
@@ -191,9 +193,16 @@ def _untold(page: Page) -> list[Problem]:
                     {"channel": each.channel, "problem": each.problem}) for each in page.untold]
 
 
+def _unpinged(system: System) -> list[Problem]:
+    """The tiers of whose last run the dead man's switch could not be told."""
+    return [Problem(Kind.UNPINGED, tier.value, Severity.WARNING, seen.since,
+                    {"tier": tier.value, "problem": seen.problem.partition("\n")[0]})
+            for tier, seen in last_pings(system.primary).items() if not seen.ok]
+
+
 def _not_looked_for(seen: Overview, asked: Asked) -> tuple[str, ...]:
     """The patterns of the keys of what nobody looked for this time."""
-    blind = [*asked.blind]
+    blind = [*asked.blind, f"{Kind.UNWRITTEN}:*"]
     if asked.queues is None:
         blind += [f"{Kind.NO_WORKER}:*", f"{Kind.WAITING}:*", f"{Kind.NO_BROKER}:*"]
     if asked.keys is None:

@@ -56,6 +56,7 @@ class Kind(StrEnum):
     NO_BROKER = "no_broker"
     UNTOLD = "untold"              # alerts do not get through a channel
     UNPINGED = "unpinged"          # the dead man's switch does not answer
+    UNWRITTEN = "unwritten"        # the file of metrics cannot be written
 
 
 @dataclass(frozen=True)

@@ -216,9 +216,13 @@ _SENTENCES: dict[Kind, _Sentences] = {
         marked("{problem}. What it was to be told waits, and is told when it takes it again."),
         "nightscan alert test --channel {channel}"),
     Kind.UNPINGED: _Sentences(
-        marked("the dead man's switch does not answer"),
+        marked("the dead man's switch could not be told of a {tier} run"),
         marked("{problem}. It may raise an alarm of its own, or miss the next real one."),
         "nightscan doctor"),
+    Kind.UNWRITTEN: _Sentences(
+        marked("the file of metrics cannot be written"),
+        marked("{problem}. What watches them sees old ones."),
+        "nightscan metrics --file {path}"),
 }
 
 _CHOSEN: dict[tuple[Kind, str], _Sentences] = {
