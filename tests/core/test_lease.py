@@ -6,18 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Protocol
 
 import pytest
 
 from nightscan_tasks.errors import Busy, LeaseLost
 from nightscan_tasks.lease import Leases
 from nightscan_tasks.stores.base import Store
-
-
-class Clock(Protocol):
-    def __call__(self) -> datetime: ...
-    def forward(self, **by: float) -> None: ...
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,9 @@ from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import Days, Plan, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
+from tests.clock import Clock
 
 FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
-
-
-@dataclass
-class Clock:
-    """A clock that a test moves, and that moves by a millisecond whenever it is read."""
-
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @dataclass

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,19 +14,10 @@ from nightscan_tasks.ledger import Outcome, Verified
 from nightscan_tasks.model import GUIDE_NAME, Artifact, Days, Failure, Manifest, Plan, Report, SetId, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
+from tests.clock import Clock
 
 ARTIFACT = "system_config.tar.gz"
 
-
-@dataclass
-class Clock:
-    """A clock that a test moves, and that moves by a millisecond whenever it is read."""
-
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
-        return self.now
 
 
 @dataclass

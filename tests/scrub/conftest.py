@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,10 @@ from nightscan_tasks.scrub import Wish, scrub
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 from nightscan_tasks.workflows import RETENTION
+from tests.clock import Clock
 
 FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
 EVERYTHING = Wish(everything=True, keep=RETENTION)
-
-
-@dataclass
-class Clock:
-    """A clock that a test moves, and that moves by a millisecond whenever it is read."""
-
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 @dataclass
