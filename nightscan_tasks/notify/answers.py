@@ -61,7 +61,10 @@ def explain(said: str, setting: str, secrets: Secrets) -> Answer:
 
 def http(status: int, setting: str) -> Answer:
     """What an HTTP status means for one who was to be told."""
-    if 300 <= status < 400:  # noqa: PLR2004 - redirects
+    if status < 300:  # noqa: PLR2004 - taken, it says, but not in the words of the service
+        return Answer(f"it answers {status}, but not as that service does", f"is {setting} right?",
+                      transient=False)
+    if status < 400:  # noqa: PLR2004 - redirects
         return Answer(f"it answers {status}, which leads elsewhere, and secrets are not carried along",
                       f"set {setting} to where it leads", transient=False)
     if status in {408, 425, 429} or status >= 500:  # noqa: PLR2004 - come again

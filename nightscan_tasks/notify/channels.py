@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from nightscan_tasks.settings import Settings
 
 MAIL, SLACK = "mail", "slack"
+_LONGEST_KIND = 16
 _SLACK_HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
 
 
@@ -72,8 +73,7 @@ def _kind(url: str) -> str:
     Whatever else is in such a URL may be the secret itself.
     """
     scheme, found, rest = url.partition("://")
-    if not found or not scheme.isalnum():
-        return "other"
     labels = rest.split("/")[0].split("?")[0].split(".")
-    native = scheme.lower() in {"http", "https"} and len(labels) > 1 and labels[-2].isalnum()
-    return (labels[-2] if native else scheme).lower()
+    native = scheme.lower() in {"http", "https"} and len(labels) > 1
+    kind = labels[-2] if native else scheme
+    return kind.lower() if found and kind.isalnum() and len(kind) <= _LONGEST_KIND else "other"

@@ -56,7 +56,7 @@ def configured(environ: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("configured")
 def test_where_all_is_well_every_line_is_ok_and_tells_versions(examined: Examined) -> None:
-    found = examined({"NIGHTSCAN_SIGNING_KEY": SIGNER})
+    found = examined({"NIGHTSCAN_SIGNING_KEY": SIGNER, "BACKUP_EMAIL": "admin@nightscan.com"})
     assert levels(found, Level.FAIL) | levels(found, Level.WARN) == set(), found
     assert found["database"].found.startswith("PostgreSQL ")
     assert found["pg_dump"].found.endswith("pg_dump")
