@@ -16,6 +16,8 @@ from nightscan_tasks.report.monthly_words import Section, Table, sections, subti
 from nightscan_tasks.wording import printable
 
 WIDTH = 80
+_GAP = 2
+_MOMENT = 19  # the longest, in any language
 _THIN = "\u202f"  # between a number and its unit; many terminals and mail programs have no such letter
 _HARD = "\ue000"  # in its stead while lines are folded
 
@@ -45,12 +47,10 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 
 def table_lines(table: Table) -> Iterator[str]:
     """A table whose cells are folded where they are too long; numbers and words stay whole."""
-    made = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    widths = [_least(table, index) for index in range(len(table.head))]
-    room = sum(widths) + 2 * (len(widths) - 1) <= WIDTH
-    for index, head in enumerate(table.head):
+    made = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
+    for index, (head, width) in enumerate(zip(table.head, _widths(table), strict=True)):
         made.add_column(Text(_safe(head)), justify="right" if index in table.right else "left",
-                        overflow="fold", min_width=widths[index] if room else None)
+                        overflow="fold", width=width)
     for row in table.rows:
         made.add_row(*(Text(_safe(cell)) for cell in row))
     out = io.StringIO()
@@ -59,11 +59,24 @@ def table_lines(table: Table) -> Iterator[str]:
     yield from (line.rstrip() for line in out.getvalue().splitlines())
 
 
+def _widths(table: Table) -> list[int]:
+    """How wide each column is: as its longest cell, or where that is too much, what the others leave it."""
+    columns = range(len(table.head))
+    wanted = [max(len(row[index]) for row in (table.head, *table.rows)) for index in columns]
+    widths, room = [_least(table, index) for index in columns], WIDTH - _GAP * (len(table.head) - 1)
+    while sum(widths) > room:
+        widths[widths.index(max(widths))] -= 1
+    while sum(widths) < min(room, sum(wanted)):
+        widths[max(columns, key=lambda index: wanted[index] / widths[index])] += 1
+    return widths
+
+
 def _least(table: Table, index: int) -> int:
-    """What a column needs: its numbers whole, elsewhere its longest word; no more than a third of a line."""
-    cells = [row[index] for row in table.rows] if index in table.right else [
-        word for row in table.rows for word in row[index].split(" ")]
-    return min(WIDTH // 3, max(map(len, (*cells, *table.head[index].split(" "))), default=0))
+    """What a column needs: its numbers and moments whole, elsewhere its longest word, none without end."""
+    longest = max((len(row[index]) for row in table.rows), default=0)
+    words = [word for row in (table.head, *table.rows) for word in row[index].split(" ")]
+    least = longest if index in table.right else min(longest, _MOMENT) if index == 0 else 0
+    return min(WIDTH // 3, max(1, least, *map(len, words)))
 
 
 def _safe(text: str) -> str:

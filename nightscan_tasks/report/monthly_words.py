@@ -246,7 +246,7 @@ class _Words:
         head = (self.text("Began"), self.text("What"), self.text("Severity"), self.text("Noticed after"),
                 self.text("Lasted"))
         return Section("incidents", title, table=Table(
-            head, tuple(self._incident(each) for each in self.report.incidents)))
+            head, tuple(self._incident(each) for each in self.report.incidents), (3, 4)))
 
     def _incident(self, each: Incident) -> tuple[str, ...]:
         say, since = self.language, each.problem.since
@@ -308,7 +308,7 @@ class _Words:
 
 
 def _failures(run: RunLine) -> Iterator[str]:
-    """What failed, and why: components that failed for one reason together; a copy's reason names its store."""
+    """What failed, and why: what failed for one reason together; a copy's reason names its store."""
     reasons: dict[str, dict[str, None]] = {}
     for each in run.failures:
         failed = reasons.setdefault(each.message.partition("\n")[0], {})
