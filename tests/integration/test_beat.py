@@ -43,7 +43,7 @@ def test_beat_sends_what_was_due_while_the_broker_was_down(tmp_path: Path, until
     with log.open("wb") as output:
         beat = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "due", "beat", "--schedule", str(tmp_path / "schedule"),
-             "--pidfile", "", "--max-interval", "1", "--loglevel", "INFO"], cwd=tmp_path, env=env,
+             "--pidfile", "", "--max-interval", "1", "--loglevel", "DEBUG"], cwd=tmp_path, env=env,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
     def sent() -> int:
