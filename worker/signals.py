@@ -12,6 +12,7 @@ from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
 from nightscan_tasks.tasks import asking, queues, signalling
 from worker import logs
+from worker.log_lines import EVENTS
 from worker.memory import give_back
 from worker.queues import NAMES, unacknowledged
 
@@ -48,9 +49,11 @@ def report_errors(settings: Settings) -> None:
     if not settings.sentry_dsn.get_secret_value():
         return
     from sentry_sdk.integrations.celery import CeleryIntegration  # it takes memory from every process
+    from sentry_sdk.integrations.logging import ignore_logger
 
     from nightscan_tasks.notify import sentry
 
+    ignore_logger(EVENTS)  # what is logged of a task is what is reported of it
     sentry.connect(settings, judge=signalling.is_news, integrations=[
         CeleryIntegration(propagate_traces=False, monitor_beat_tasks=False)])
     signalling.connect(sentry.tag)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Task, shared_task, signals, signature
+from celery.exceptions import ChordError
 from celery.schedules import crontab
 from kombu.exceptions import OperationalError
 
@@ -113,9 +114,10 @@ def tags_of(args: tuple[Any, ...] | list[Any]) -> dict[str, str]:
 def is_news(exc: BaseException, tags: dict[str, str]) -> bool:
     """Whether a raised error is worth an event: what is on record of a run is reported with its end.
 
-    Nor is waiting for another, or giving way to one, an error.
+    Nor is waiting for another, or giving way to one, an error; and that a chord has a part that failed is
+    what `settle` is there for.
     """
-    if isinstance(exc, (Busy, LeaseLost)):
+    if isinstance(exc, (Busy, LeaseLost, ChordError)):
         return False
     return not (isinstance(exc, NightscanError) and "component" in tags)
 
