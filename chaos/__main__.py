@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from chaos.faults import FAULTS
-from chaos.telling import tell
+from chaos.telling import Wish, tell
 
 
 def main() -> int:
@@ -33,8 +33,8 @@ def main() -> int:
 
 
 def _played(given: argparse.Namespace, folder: Path) -> int:
-    figures = tell(folder, seed=given.seed, runs=given.runs, restores=given.restores, only=given.only,
-                   primary=given.primary, minutes=given.minutes, told=lambda line: print(line, flush=True))
+    wish = Wish(given.seed, given.runs, given.restores, given.only, given.primary, given.minutes)
+    figures = tell(folder, wish, lambda line: print(line, flush=True))
     print("\n".join(figures.lines()))
     return 1 if figures.problems else 0
 

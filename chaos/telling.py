@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,21 +29,32 @@ _UNTIL_SECONDS = 180
 _GOING_SECONDS = 30
 
 
-def tell(folder: Path, *, seed: int, runs: int, restores: int, only: Sequence[str] = (),  # noqa: PLR0913 - options
-         primary: str = "directory", minutes: float = math.inf, told: Told = lambda _line: None) -> Figures:
-    """Play `runs` runs of the story of `seed`, restore so many of the sets that are left, and count.
+@dataclass(frozen=True)
+class Wish:
+    """How a story is to go."""
 
-    After so many `minutes` no further run begins.
-    """
-    figures, began = Figures(seed), time.monotonic()
-    with opened(folder, primary=primary) as site:
+    seed: int
+    runs: int
+    restores: int
+    """Of how many of the sets that are left at the end; all where it is negative."""
+    only: Sequence[str] = ()
+    """These faults alone; none: all that there are."""
+    primary: str = "directory"
+    minutes: float = math.inf
+    """After so many no further run begins."""
+
+
+def tell(folder: Path, wish: Wish, told: Told = lambda _line: None) -> Figures:
+    """Play the runs of a story, restore sets that are left, and count."""
+    figures, began = Figures(wish.seed), time.monotonic()
+    with opened(folder, primary=wish.primary) as site:
         possible = [name for name, fault in FAULTS.items() if fault.possible(site)
-                    and (not only or name in only)]
-        figures.skipped = sorted(set(only or FAULTS) - set(possible))
-        for chapter in plan_story(seed, runs, possible):
-            if time.monotonic() - began < 60 * minutes:
+                    and (not wish.only or name in wish.only)]
+        figures.skipped = sorted(set(wish.only or FAULTS) - set(possible))
+        for chapter in plan_story(wish.seed, wish.runs, possible):
+            if time.monotonic() - began < 60 * wish.minutes:
                 _play(site, chapter, figures, told)
-        _conclude(site, figures, restores, told)
+        _conclude(site, figures, wish.restores, told)
     figures.elapsed_seconds = time.monotonic() - began
     return figures
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from chaos.figures import Figures
+from chaos.faults import FAULTS as ALL
+from chaos.figures import Figures
+from chaos.returning import PROMISED_SECONDS, restart_seconds
+from chaos.story import plan_story
+from chaos.telling import Wish, tell
+from nightscan_tasks.settings import load
+from worker.configuration import configure
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FAULTS = ("kill a worker", "kill gpg", "flush the results", "S3 403")
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Figures:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPOSITORY)
-        from chaos.telling import tell
-        return tell(tmp_path_factory.mktemp("c"), seed=20261123, runs=len(FAULTS), restores=1, only=FAULTS)
+    return tell(tmp_path_factory.mktemp("c"), Wish(20261123, runs=len(FAULTS), restores=1, only=FAULTS))
 
 
 def test_every_fault_struck_and_every_run_ended(figures: Figures) -> None:
@@ -45,9 +43,6 @@ def test_workers_come_back_after_the_broker_did(figures: Figures) -> None:
 
 
 def test_what_workers_wait_for_adds_up_to_less_than_is_promised(figures: Figures) -> None:
-    from chaos.returning import PROMISED_SECONDS, restart_seconds
-    from nightscan_tasks.settings import load
-    from worker.configuration import configure
     tries = configure(load({}))["broker_connection_max_retries"]
     longest_pause = 2 * tries  # kombu waits two seconds longer before each try
     starting = 10
@@ -55,10 +50,6 @@ def test_what_workers_wait_for_adds_up_to_less_than_is_promised(figures: Figures
 
 
 def test_a_story_is_told_again_by_its_seed() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPOSITORY)
-        from chaos.faults import FAULTS as ALL
-        from chaos.story import plan_story
     story = plan_story(7, 100, list(ALL))
     assert story == plan_story(7, 100, list(ALL))
     assert story != plan_story(8, 100, list(ALL))
