@@ -15,7 +15,6 @@ from worker.flower_password import passwords
 from worker.flower_task import format_task as _format_task
 
 
-
 def _unless_set(option: str, ours: object) -> object:
     return getattr(_given, option) if f"FLOWER_{option.upper()}" in os.environ else ours
 
@@ -25,7 +24,7 @@ tasks_columns = _unless_set("tasks_columns", COLUMNS)
 format_task = _format_task
 max_tasks = _unless_set("max_tasks", 20_000)  # ten days: most of it is the reaper, each minute
 # It shows, and does nothing: whoever knows its password could start a restore.
-read_only = _unless_set("read_only", True)  # noqa: FBT003 - it is what the option is set to
+read_only = _unless_set("read_only", True)
 # /metrics and /healthcheck ask for no password.
 address = _given.address or "127.0.0.1"
 
