@@ -7,6 +7,7 @@ that the same chart is read by day, by night and on paper.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -22,6 +23,9 @@ from markupsafe import Markup, escape
 from nightscan_tasks.language import Language
 from nightscan_tasks.report import scales, svg
 from nightscan_tasks.report.scales import Unit
+
+# It leaves an importer for its maps, which we do not draw; Python warns of its kind at every import.
+sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != pygal.__name__]
 
 _WIDTH, _HEIGHT = 360, 190  # what a phone shows as it is
 _ROW, _AXIS = 34, 30
@@ -75,15 +79,18 @@ def lines(key: str, title: str, series: Sequence[Series], unit: Unit, language: 
     chart = _line_chart(tops, (begin, end), unit, language,
                         room=_room(shown, unit, language))
     for each in shown:
-        chart.add(each.name, _broken([(moment.timestamp(), value) for moment, value in each.points]))
+        chart.add(each.name, _broken([(moment.timestamp(), value) for moment, value in each.points]),
+                  show_dots=False)
+    for each in shown:
+        chart.add(each.name, _marked(each), stroke=False)
     if limit is not None:
         chart.add("limit", [(_second(begin, language), limit), (_second(end, language), limit)])
     drawing = svg.Drawing(chart.render_tree())
     for index, each in enumerate(shown):
-        drawing.mark(index, alone=_alone(each), every=len(each.points) <= _MARKED,
+        drawing.mark(index, of=len(shown) + index,
                      label=_ending(each, unit, language, named=len(shown) > 1))
     if limit is not None:
-        drawing.limit(len(shown), language.text("objective"))
+        drawing.limit(2 * len(shown), language.text("objective"))
     drawing.settle_labels(_HEIGHT)
     return drawing.text(key, title, _told(shown, unit, language))
 
@@ -174,13 +181,15 @@ def _broken(points: list[tuple[float, float]]) -> list[tuple[float, float | None
     return found
 
 
-def _alone(series: Series) -> set[int]:
-    """The points that no line shows: they have no neighbour, or there is no other."""
-    seconds = [moment.timestamp() for moment, _ in series.points]
-    usual, last = _usual(seconds), len(seconds) - 1
-    return {index for index, second in enumerate(seconds)
-            if (index == 0 or second - seconds[index - 1] > usual)
-            and (index == last or seconds[index + 1] - second > usual)}
+def _marked(series: Series) -> list[tuple[float, float]]:
+    """The points that get a mark: all where they are few, else the last, and those without a neighbour."""
+    points = [(moment.timestamp(), value) for moment, value in series.points]
+    if len(points) <= _MARKED:
+        return points
+    usual = _usual([second for second, _ in points])
+    far = [later[0] - earlier[0] > usual for earlier, later in pairwise(points)]
+    return [point for point, before, after in zip(points, [True, *far], [*far, True], strict=True)
+            if (before and after) or point is points[-1]]
 
 
 def _ending(series: Series, unit: Unit, language: Language, *, named: bool) -> str:

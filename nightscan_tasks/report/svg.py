@@ -29,19 +29,15 @@ class Drawing:
         self._labels: list[Node] = []
         _strip(root)
 
-    def mark(self, index: int, *, alone: set[int], every: bool, label: str) -> None:
-        """Marks at the points of a line that need one, and what is said where it ends."""
-        dots = list(self._series(index, "overlay").iter("circle"))
-        shape = _MARKS[index % len(_MARKS)]
-        overlay = self._series(index, "overlay")
-        places = [(each.get("cx", ""), each.get("cy", "")) for each in dots]
+    def mark(self, index: int, *, of: int, label: str) -> None:
+        """Marks for a line at the points of the series `of`, and what is said where the last of them is."""
+        overlay = self._series(of, "overlay")
+        places = [(each.get("cx", ""), each.get("cy", "")) for each in overlay.iter("circle")]
         overlay.clear()
         overlay.set("class", f"series serie-{index % len(_MARKS)}")
-        last = len(places) - 1
-        for number, (x, y) in enumerate(places):
-            if every or number == last or number in alone:
-                _add(overlay, "path", "mark", d=shape, transform=f"translate({x} {y})")
-        x, y = places[last]
+        for x, y in places:
+            _add(overlay, "path", "mark", d=_MARKS[index % len(_MARKS)], transform=f"translate({x} {y})")
+        x, y = places[-1]
         text = _add(overlay, "text", "end", x=str(float(x) + 8), y=str(float(y) + 4))
         text.text = label
         self._labels.append(text)
@@ -83,6 +79,7 @@ class Drawing:
 
     def text(self, key: str, title: str, told: str) -> Markup:
         """The drawing as it stands in a page, with what it says to those who do not see it."""
+        _prune(self._root)
         self._root.attrib.clear()
         for name, value in (("class", "chart"), ("viewBox", self._box()), ("role", "img"),
                             ("aria-labelledby", f"{key}-title {key}-told"),
@@ -106,6 +103,14 @@ class Drawing:
 
 def _add(parent: Node, tag: str, name: str, **attributes: str) -> Node:
     return ET.SubElement(parent, tag, {"class": name, **attributes})
+
+
+def _prune(node: Node) -> None:
+    """Groups in which there is nothing go."""
+    for child in list(node):
+        _prune(child)
+        if child.tag == "g" and not len(child):
+            node.remove(child)
 
 
 def _strip(node: Node) -> None:
