@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import runpy
 import shlex
 from collections.abc import Callable
 from itertools import combinations
@@ -175,3 +176,11 @@ def test_a_state_is_told_in_words_not_by_its_colour_alone() -> None:
     for panel in told:
         words = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
         assert all(each["text"] for each in words.values())
+
+
+def test_the_documents_list_every_metric_and_every_rule() -> None:
+    text = (COMPOSE.parent / "docs/METRICS.md").read_text()
+    tool = runpy.run_path(str(COMPOSE.parent / "tools/metrics_table.py"))
+    assert tool["written_into"](text) == text, "run: python -m tools.metrics_table --write"
+    listed = re.findall(r"^\| `(Nightscan\w+)` \| .* \| (\w+) \|$", text, re.MULTILINE)
+    assert listed == [(name, rule["labels"]["severity"]) for name, rule in rules().items()]

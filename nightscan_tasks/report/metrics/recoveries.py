@@ -15,7 +15,7 @@ def last_drill(overview: Overview) -> Iterator[Row]:
     yield from moments(*((_kind(each), each.drilled_at) for each in _last(overview)))
 
 
-@metric("drill_last_passed", "whether everything held in it", "kind")
+@metric("drill_last_passed", "whether everything held in the last drill", "kind")
 def passed(overview: Overview) -> Iterator[Row]:
     """Of the kinds of drills that there were."""
     yield from ((_kind(each), float(each.passed)) for each in _last(overview))
@@ -33,13 +33,14 @@ def duration(overview: Overview) -> Iterator[Row]:
     yield from ((_kind(each), each.elapsed_seconds) for each in _last(overview))
 
 
-@metric("drill_loss_seconds", "how much time's data a loss at its moment would have cost", "kind")
+@metric("drill_loss_seconds", "of how much time a loss at the last drill would have cost the data", "kind")
 def loss(overview: Overview) -> Iterator[Row]:
     """Of the drills that know it."""
     yield from ((_kind(each), each.loss_seconds) for each in _last(overview) if each.loss_seconds is not None)
 
 
-@metric("drill_recovery_seconds", "how long the component took to recover in it", "kind", "component")
+@metric("drill_recovery_seconds",
+        "how long the component took to recover in the last drill", "kind", "component")
 def recovery(overview: Overview) -> Iterator[Row]:
     """Of the components that were restored."""
     for drill in _last(overview):
@@ -47,15 +48,15 @@ def recovery(overview: Overview) -> Iterator[Row]:
             yield (*_kind(drill), each.component), each.elapsed_seconds
 
 
-@metric("recovery_expected_seconds", "how long it should take today, from earlier restores and drills",
-        "component")
+@metric("recovery_expected_seconds",
+        "how long the component should take to recover today, from earlier restores and drills", "component")
 def expected(overview: Overview) -> Iterator[Row]:
     """While there is a set to recover from."""
     if overview.recovery:
         yield from (((each.component,), each.expected_seconds) for each in overview.recovery.components)
 
 
-@metric("recovery_objective_seconds", "how long it may take", "component")
+@metric("recovery_objective_seconds", "how long the component may take to recover", "component")
 def objective(overview: Overview) -> Iterator[Row]:
     """Of what is forecast, or else of what was drilled last."""
     found: dict[str, float] = {}

@@ -19,13 +19,15 @@ def last_ended(overview: Overview) -> Iterator[Row]:
     yield from moments(*(((tier,), each.settled_at) for tier, each in _last(overview).items()))
 
 
-@metric("run_last_duration_seconds", "how long it took, from when it was opened", "tier")
+@metric("run_last_duration_seconds",
+        "how long the last run of the tier took, from when it was opened", "tier")
 def last_duration(overview: Overview) -> Iterator[Row]:
     """Of every tier that has runs."""
     yield from (((tier,), each.elapsed_seconds) for tier, each in _last(overview).items())
 
 
-@metric("run_last_ending", "1 for how it ended, 0 for the other ways: good, degraded, incomplete, failed",
+@metric("run_last_ending",
+        "1 for how the last run ended, 0 for the other ways: good, degraded, incomplete, failed",
         "tier", "ending")
 def last_ending(overview: Overview) -> Iterator[Row]:
     """Of every tier that has runs."""
@@ -34,7 +36,8 @@ def last_ending(overview: Overview) -> Iterator[Row]:
 
 
 @metric("backup_duration_seconds",
-        "how long its parts took in the last run that saved it, one after the other", "tier", "component")
+        "how long the component's parts took in the last run that saved it, one after the other",
+        "tier", "component")
 def component_duration(overview: Overview) -> Iterator[Row]:
     """Of what was saved since versions record it."""
     found: dict[tuple[str, ...], float] = {}
@@ -51,7 +54,7 @@ def runs(overview: Overview) -> Iterator[Row]:
     return _counted(overview.runs)
 
 
-@metric("recent_runs", "the same, of the last 30 days", "tier", "ending")
+@metric("recent_runs", "how many runs of the last 30 days ended so", "tier", "ending")
 def recent_runs(overview: Overview) -> Iterator[Row]:
     """Of every tier that has runs in them."""
     return _counted([run for run in overview.runs if run.opened_at >= overview.now - _RECENT])

@@ -30,7 +30,8 @@ def freshness(overview: Overview) -> Iterator[Row]:
         yield (each.tier, each.component, each.store), _LEVELS[each.level]
 
 
-@metric("backup_plain_bytes", "what that component is in that set, before compression and encryption",
+@metric("backup_plain_bytes",
+        "the component in its newest set in the store, before compression and encryption",
         "tier", "component", "store")
 def plain_bytes(overview: Overview) -> Iterator[Row]:
     """Of the set of the last success."""
@@ -38,7 +39,7 @@ def plain_bytes(overview: Overview) -> Iterator[Row]:
         yield labels, newest.components[labels[1]].plain_bytes
 
 
-@metric("backup_stored_bytes", "what that component takes of the store in that set",
+@metric("backup_stored_bytes", "what the component takes in its newest set in the store",
         "tier", "component", "store")
 def stored_bytes(overview: Overview) -> Iterator[Row]:
     """Of the set of the last success."""
@@ -76,7 +77,8 @@ def copies(overview: Overview) -> Iterator[Row]:
                     for each in _newest_sets(overview, only_complete=True))
 
 
-@metric("newest_set_offsite_copies", "how many of them are offsite", "tier")
+@metric("newest_set_offsite_copies",
+        "how many offsite stores have the newest complete set of the tier; only while all answer", "tier")
 def offsite_copies(overview: Overview) -> Iterator[Row]:
     """Of every tier that has sets."""
     if all(store.answers for store in overview.stores):

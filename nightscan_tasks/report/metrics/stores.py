@@ -29,7 +29,7 @@ def free_bytes(overview: Overview) -> Iterator[Row]:
     yield from (((name,), each.free_bytes) for name, each in _filling(overview))
 
 
-@metric("store_size_bytes", "how big the disk or the quota is", "store")
+@metric("store_size_bytes", "how big the disk or the quota of the store is", "store")
 def size_bytes(overview: Overview) -> Iterator[Row]:
     """Of the stores that can tell."""
     yield from (((name,), each.total_bytes) for name, each in _filling(overview) if each.total_bytes)
@@ -44,7 +44,8 @@ def consumption(overview: Overview) -> Iterator[Row]:
             yield (name,), each.bytes_per_day / _DAY_SECONDS
 
 
-@metric("store_full_timestamp_seconds", "the day on which nothing will be free, at that pace", "store")
+@metric("store_full_timestamp_seconds",
+        "the day on which nothing will be free, at the pace of the samples", "store")
 def full_on(overview: Overview) -> Iterator[Row]:
     """Of the stores that fill."""
     yield from moments(*(((name,), datetime.combine(each.full_on, time(), UTC) if each.full_on else None)

@@ -87,7 +87,7 @@ def key_expiry(overview: Overview) -> Iterator[Row]:
     yield from moments(*(((each.use,), each.expires_at) for each in overview.keys or ()))
 
 
-@metric("key_usable", "whether that key can be used", "use")
+@metric("key_usable", "whether the key can be used that sets are encrypted or signed with", "use")
 def key_usable(overview: Overview) -> Iterator[Row]:
     """Of the keys that were looked at."""
     yield from (((each.use,), float(not each.problem)) for each in overview.keys or ())
