@@ -103,6 +103,16 @@ def test_only_the_restore_worker_has_the_private_key(compose: dict[str, Any]) ->
     assert holders == ["worker-restore"]
 
 
+def test_only_the_control_worker_can_tell_people(compose: dict[str, Any]) -> None:
+    told = {"smtp_password", "slack_webhook_url", "alert_urls", "ping_url"}
+    holders = {name for name, service in compose["services"].items() if told & set(service.get("secrets", []))}
+    assert holders == {"worker-control"}
+    control = compose["services"]["worker-control"]
+    assert told <= set(control["secrets"])
+    assert "outside" in control["networks"]  # where mail servers are
+    assert control["environment"]["NIGHTSCAN_PING_URL_FILE"] == "/run/secrets/ping_url"
+
+
 def test_only_the_restore_worker_can_write_what_is_live(compose: dict[str, Any]) -> None:
     mounts = {name: [volume for volume in compose["services"][name].get("volumes", [])
                      if volume.startswith("/")] for name in OURS}
