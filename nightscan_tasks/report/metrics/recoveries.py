@@ -33,7 +33,7 @@ def duration(overview: Overview) -> Iterator[Row]:
     yield from ((_kind(each), each.elapsed_seconds) for each in _last(overview))
 
 
-@metric("drill_loss_seconds", "of how much time a loss at the last drill would have cost the data", "kind")
+@metric("drill_loss_seconds", "how old the data was that a loss at the last drill would have left", "kind")
 def loss(overview: Overview) -> Iterator[Row]:
     """Of the drills that know it."""
     yield from ((_kind(each), each.loss_seconds) for each in _last(overview) if each.loss_seconds is not None)
