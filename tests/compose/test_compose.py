@@ -105,7 +105,8 @@ def test_only_the_restore_worker_has_the_private_key(compose: dict[str, Any]) ->
 
 def test_only_the_control_worker_can_tell_people(compose: dict[str, Any]) -> None:
     told = {"smtp_password", "slack_webhook_url", "alert_urls", "ping_url"}
-    holders = {name for name, service in compose["services"].items() if told & set(service.get("secrets", []))}
+    holders = {name for name, service in compose["services"].items()
+               if told & set(service.get("secrets", []))}
     assert holders == {"worker-control"}
     control = compose["services"]["worker-control"]
     assert told <= set(control["secrets"])
