@@ -13,6 +13,7 @@ from nightscan_tasks.doctor import (
     keys,
     locks,
     messages,
+    metrics,
     scrubs,
     settings,
     sources,
@@ -43,5 +44,5 @@ def _checks(plan: Plan, queues: Sequence[str], consumers: Consumers) -> tuple[Ch
         Check("space", partial(stores.space, plan=plan), seconds=60),
         *scrubs.CHECKS, *keys.CHECKS, *messages.CHECKS, *brokers.CHECKS,
         Check("workers", partial(brokers.workers, queues=queues, consumers=consumers)), *clocks.CHECKS,
-        *channels.CHECKS,
+        *channels.CHECKS, *metrics.CHECKS,
     )
