@@ -89,13 +89,12 @@ def _raised(record: logging.LogRecord) -> _Raised | None:
 
 
 def _error(record: logging.LogRecord) -> str:
-    """What a line of text says of its exception: nothing where the message has said it already."""
+    """What a line of text says of its exception: its kind and text, which a line of ours has said already."""
     exc_info = _raised(record)
     if exc_info is None:
         return ""
     kind, error, frames = exc_info
-    said = folded(str(error))
-    told = "" if said and said in folded(record.getMessage()) else f": {kind.__name__}: {said}"
+    told = "" if record.name == EVENTS else f": {kind.__name__}: {folded(str(error))}"
     if isinstance(error, (NightscanError, OSError)) or record.levelno < logging.ERROR:
         return told
     calls = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"

@@ -86,9 +86,9 @@ def test_an_error_that_says_what_to_do_has_no_frames_in_text() -> None:
 
 
 def test_a_bug_has_its_frames_in_one_line() -> None:
-    line = text(record("it failed", level=logging.ERROR, error=raised(KeyError("part"))))
+    line = text(record("it failed", "kombu", logging.ERROR, raised(KeyError("part"))))
     assert "\n" not in line
-    assert "it failed: KeyError: 'part' [test_lines.py:" in line
+    assert "kombu: it failed: KeyError: 'part' [test_lines.py:" in line
     assert line.endswith(" raised]")
 
 

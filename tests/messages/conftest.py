@@ -163,10 +163,10 @@ class Site:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def hire(self, role: str) -> None:
-        """Start the worker of a queue, as its systemd unit does."""
+        """Start the worker of a queue, as its systemd unit does; its log tells what Celery takes and does too."""
         self.start(role, self.of(role), "-m", "celery", "-A", "worker", "worker", "-n", f"{role}@test", "-Q",
                    f"nightscan.{role}", "-c", "1", "--without-gossip", "--without-mingle", "--loglevel",
-                   "INFO")
+                   "DEBUG")
 
     def ready(self, role: str) -> None:
         wait_until(lambda: " ready." in self.said(role) or self.running[role].poll() is not None,
