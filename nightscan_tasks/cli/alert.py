@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nightscan_tasks import wire
-from nightscan_tasks.cli import broker
+from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.alert_list import command as listed
 from nightscan_tasks.cli.choices import local_option
 from nightscan_tasks.cli.group import Group
@@ -31,7 +31,8 @@ def command() -> None:
 
 @json_command(name="test", short_help="send a test through each channel", examples=(
     "nightscan alert test", "nightscan alert test --channel slack", "nightscan alert test --local --json"))
-@click.option("--channel", metavar="NAME", help="Only this one: mail, mail2, slack, ntfy …")
+@click.option("--channel", metavar="NAME", shell_complete=completing.channels,
+              help="Only this one: mail, mail2, slack, ntfy …")
 @local_option
 def test(session: Session, channel: str | None, *, local: bool) -> None:
     """Send a message that says that it is a test, and say of each channel whether it was taken.
