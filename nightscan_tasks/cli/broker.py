@@ -80,7 +80,7 @@ def send(settings: Settings, name: str, queue: str, *args: object, **kwargs: obj
 def answer(result: AsyncResult, *, seconds: float | None = None) -> Any:
     """A task's result. Its error is raised here as what it was there."""
     try:
-        return result.get(timeout=seconds)
+        value = result.get(timeout=seconds)
     except ResultTimeout as exc:
         raise NoWorker(f"the task {result.id} was sent, and has not answered in {seconds:.0f} s: its worker "
                        f"is busy, and will do it later\nwhat is under way: nightscan status") from exc
@@ -88,3 +88,12 @@ def answer(result: AsyncResult, *, seconds: float | None = None) -> Any:
         raise
     except Exception as exc:  # whatever the task raised: it is shown, with --debug with its traceback
         raise TaskFailed(f"the task {result.id} failed: {type(exc).__name__}: {exc}") from exc
+    _let_go(result)
+    return value
+
+
+def _let_go(result: AsyncResult) -> None:
+    """Wait no more for what the task sent in its turn: it would want a connection while Python ends."""
+    for child in result.children or ():
+        for each in getattr(child, "results", None) or (child,):
+            result.backend.remove_pending_result(each)

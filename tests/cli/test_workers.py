@@ -48,6 +48,7 @@ def test_waiting_tells_each_part_on_standard_error_and_the_result_on_the_other(t
     assert "in primary: " in said
     assert "in offsite: s3://" in said
     assert "\x1b" not in done.out + done.err
+    assert "Traceback" not in done.err
     assert all(len(line) <= 80 for line in done.out.splitlines() if "  in " not in line)
 
 

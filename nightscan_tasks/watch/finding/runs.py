@@ -47,10 +47,11 @@ def _staleness(overview: Overview, stale: list[Freshness], limits: tuple[int, in
 
 
 def _due_since(overview: Overview, tier: Tier, newest: datetime | None) -> datetime | None:
-    """When the run that did not come was due: the first of the timetable after the newest set."""
-    days = overview.expected_at.get(tier, ())
-    later = [each for each in days if newest is None or each > newest]
-    return min(later, default=newest)
+    """When the run that did not come was due: the first of the timetable after the newest set, or at all."""
+    since = newest or overview.begun_at
+    if since is None:
+        return None
+    return min((each for each in overview.expected_at.get(tier, ()) if each > since), default=since)
 
 
 def _last(overview: Overview, tier: Tier) -> Iterator[Problem]:
