@@ -177,10 +177,12 @@ def test_a_failure_is_one_line_with_its_reason(night: Night, crew: Any, until: C
     with _locked(crew.environ["REDIS_URL"]):
         run_id = crew.manual("redis")
         assert crew.outcome(run_id).ending == Ending.FAILED
-    until(lambda: said(crew)[-1]["event"] == "run_settled", "the run's end to be told")
-    wrong = said(crew)[before + 1:]  # after its opening
+    # It is sent by the task that settles, and knows the run from it alone.
+    until(lambda: said(crew)[-1]["event"] == "alert_raised", "the alert to be told")
+    _opened, *wrong = said(crew)[before:]
     assert [(line["event"], line["level"], line["run_id"], line.get("component")) for line in wrong] == [
-        ("task_failed", "ERROR", run_id, "redis"), ("run_settled", "ERROR", run_id, None)]
+        ("task_failed", "ERROR", run_id, "redis"), ("run_settled", "ERROR", run_id, None),
+        ("alert_raised", "WARNING", run_id, None)]
     assert wrong[0]["message"].startswith("redis failed: ")
     assert "password" in wrong[0]["message"]
     assert wrong[0]["error"] == "SourceRefused"

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,30 +31,21 @@ from psycopg import sql
 
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
-from nightscan_tasks.world import environment, sample
+from nightscan_tasks.world import sample
 from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.service import embedded
 from nightscan_tasks.world.world import World
+from tests.hands import Hand, environ_in, started, wait_until, worker
 
 ACL = Path(__file__).resolve().parents[2] / "docs" / "privileges" / "redis" / "broker.acl"
 ROLES = {"operator": "operator.alice", "beat": "beat", "fast": "fast", "heavy": "heavy",
          "control": "control", "restore": "restore", "flower": "flower"}
 WORKERS = ("fast", "heavy", "control", "restore")
 _TRUSTED_BY_RESTORE = ("operator.alice", "beat", "restore")
-_UNTIL_SECONDS = 60
 _SMALL_BYTES = 300_000
 _SHORT = {"NIGHTSCAN_LEASE_SECONDS": "4", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "0",
           "NIGHTSCAN_DEADLINE_SECONDS": "60", "NIGHTSCAN_VISIBILITY_SECONDS": "90"}
-
-
-def wait_until(seen: Callable[[], Any], what: str) -> Any:
-    """Wait until `seen` answers something true, and return that."""
-    deadline = time.monotonic() + _UNTIL_SECONDS
-    while not (found := seen()):
-        assert time.monotonic() < deadline, f"waited {_UNTIL_SECONDS} s in vain for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def make_pair(folder: Path, name: str, *, days: int = 400) -> None:
@@ -134,7 +122,7 @@ class Site:
     broker: Broker
     keys: Path
     environ: dict[str, str]
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[str, Hand] = field(default_factory=dict)
 
     def of(self, role: str, *, trusted: str = "trusted", key: str = "", user: str = "") -> dict[str, str]:
         """The environment of a role; or of one that has the broker password of another."""
@@ -151,39 +139,24 @@ class Site:
         return {**self.environ, "NIGHTSCAN_BROKER_URL": self.broker.url(user),
                 "NIGHTSCAN_RESULT_BACKEND": self.broker.url(user, 1)}
 
-    def process_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
-        for below in ("home", "tmp"):
-            (self.folder / below).mkdir(exist_ok=True)
-        return {**environment.of_processes(self.folder), **environ}
+    def start(self, name: str, environ: Mapping[str, str], *words: str) -> Hand:
+        self.running[name] = hand = started(self.folder, name, environ, *words)
+        return hand
 
-    def start(self, name: str, environ: Mapping[str, str], *words: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
-                [sys.executable, *words], env=self.process_environ(environ), cwd=self.folder,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def hire(self, role: str) -> None:
-        """Start the worker of a queue, as its systemd unit does; its log tells what Celery takes and does too."""
-        self.start(role, self.of(role), "-m", "celery", "-A", "worker", "worker", "-n", f"{role}@test", "-Q",
-                   f"nightscan.{role}", "-c", "1", "--without-gossip", "--without-mingle", "--loglevel",
-                   "DEBUG")
-
-    def ready(self, role: str) -> None:
-        wait_until(lambda: " ready." in self.said(role) or self.running[role].poll() is not None,
-                   f"{role} to be ready")
-        assert self.running[role].poll() is None, self.said(role)
+    def hire(self, role: str) -> Hand:
+        """Start the worker of a queue, as its systemd unit does."""
+        self.running[role] = hand = worker(self.folder, role, self.of(role), [role])
+        return hand
 
     def said(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        return self.running[name].said()
 
     def end(self, name: str) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.running[name].pid, signal.SIGKILL)
-        self.running[name].wait()
+        self.running[name].end()
 
     def ran(self, environ: Mapping[str, str], *words: str, status: int | None = 0) -> str:
         """Run Python to its end; what it wrote to standard output."""
-        done = subprocess.run([sys.executable, *words], env=self.process_environ(environ), cwd=self.folder,
+        done = subprocess.run([sys.executable, *words], env=environ_in(self.folder, environ), cwd=self.folder,
                               capture_output=True, text=True, check=False, timeout=120)
         assert status is None or done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr if status else done.stdout
@@ -248,18 +221,16 @@ def site(servers: Callable[..., World], keys: Path, broker: Broker,
         try:
             yield site
         finally:
-            for running in list(site.running):
-                site.end(running)
+            for hand in site.running.values():
+                hand.end()
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")
 def crew(site: Site) -> Site:
     """The same with a worker for each queue, each as itself."""
-    for role in WORKERS:
-        site.hire(role)
-    for role in WORKERS:
-        site.ready(role)
+    for hand in [site.hire(role) for role in WORKERS]:
+        hand.ready()
     return site
 
 
