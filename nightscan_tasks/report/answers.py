@@ -77,6 +77,8 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **facts: Any) -> None:
         """A page that says what is wrong, without a traceback."""
         error = facts.get("exc_info", (None, None, None))[1]
+        if status_code == _UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", 'Basic realm="NightScan", charset="UTF-8"')
         title, message = _told(error, status_code, self.language)
         self.show(error_page(title, message, self.language, status=status_code))
 
@@ -99,7 +101,6 @@ class Handler(RequestHandler):
             return
         if given is not None:
             await asyncio.sleep(_GUESS_SECONDS)
-        self.set_header("WWW-Authenticate", 'Basic realm="NightScan", charset="UTF-8"')
         raise HTTPError(_UNAUTHORIZED)
 
 

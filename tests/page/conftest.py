@@ -72,6 +72,12 @@ def french() -> Language:
     return language("fr", PARIS)
 
 
+@pytest.fixture
+def environ_of_past(ill: Past) -> dict[str, str]:
+    """The settings of the installation that is not well."""
+    return environ_of(ill.folder)
+
+
 Serve = Callable[..., str]
 
 
