@@ -23,7 +23,9 @@ _COMPRESSIBLE = ("database", "redis")
 
 
 def plan_advice(report: MonthlyReport) -> Iterator[Advice]:
-    """What follows from the figures of a month, the most urgent first."""
+    """What follows from the figures of a month, the most urgent first; nothing from a month without any."""
+    if report.empty:
+        return
     yield from _runs(report)
     yield from _sets(report)
     yield from _drills(report)
@@ -107,7 +109,7 @@ def _detection(report: MonthlyReport) -> Iterator[Advice]:
     if late:
         yield Advice("noticed_late", {"times": len(late), "longest_seconds": max(late),
                                       "limit_seconds": LATE_DETECTION_SECONDS})
-    if not report.alerts_known and not report.empty:
+    if not report.alerts_known:
         yield Advice("never_looked")
 
 

@@ -32,7 +32,7 @@ from nightscan_tasks.report.monthly_reading import Records
 from nightscan_tasks.system import PRIMARY
 from nightscan_tasks.watch.overview import Overview, RunSeen, StoreSeen
 
-NO_RUN = marked("no run ended in this month, and none was due")
+NO_RUN = marked("the ledger has no run of this month")
 NO_SET = marked("no complete set was saved in this month")
 NOT_SAVED = marked("it was not saved in this month")
 NOT_SAVED_BEFORE = marked("it was not saved in the month before")

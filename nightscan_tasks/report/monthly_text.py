@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ from nightscan_tasks.wording import printable
 WIDTH = 80
 _GAP = 2
 _MOMENT = 19  # the longest, in any language
-_THIN = "\u202f"  # between a number and its unit; many terminals and mail programs have no such letter
+_NO_BREAK = re.compile("[\u202f\u00a0]")  # as before units; many terminals and mail programs lack them
 _HARD = "\ue000"  # in its stead while lines are folded
 
 
@@ -81,4 +82,4 @@ def _least(table: Table, index: int) -> int:
 
 def _safe(text: str) -> str:
     """Printable, with its hard blanks as letters that nobody folds a line at."""
-    return _HARD.join(printable(each) for each in text.split(_THIN))
+    return _HARD.join(printable(each) for each in _NO_BREAK.split(text))
