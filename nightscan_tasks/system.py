@@ -60,6 +60,11 @@ class System:
         """The name of this machine, as manifests and the ledger record it."""
         return socket.gethostname()
 
+    @property
+    def site(self) -> str:
+        """What people call this installation."""
+        return self.settings.site or f"NightScan on {self.host}"
+
     @cached_property
     def primary(self) -> Store:
         """The store where sets are made, and where the ledger and the leases live."""

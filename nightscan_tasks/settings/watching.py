@@ -26,7 +26,7 @@ class Watching(BaseSettings):
     """The settings of freshness, alerts, status page, reports and logs."""
 
     site: str = named("NIGHTSCAN_SITE", "NightScan Lyon", "",
-                      "what this installation is called in alerts and reports; empty: the host's name")
+                      "what this installation is called in alerts and reports; empty: NightScan on this host")
     language: LanguageCode = named("NIGHTSCAN_LANGUAGE", "fr", "en",
                                    "`en` or `fr`: alerts, page and report")
 

@@ -108,7 +108,7 @@ def _see(system: System, timetable: Timetable, asked: Asked) -> Overview:
                if (found := Rotations(system.primary).last(store)) is not None}
     stores = tuple(_store(system, shelf, sets) for shelf in shelves)
     return Overview(
-        site=settings.site or system.host, now=now, problems=(), health=Health.GOOD, runs=runs,
+        site=system.site, now=now, problems=(), health=Health.GOOD, runs=runs,
         running=tuple(see_run(system, system.ledger.state(run.run_id))
                       for run in system.ledger.open_runs(now=now)),
         sets=sets, stores=stores,
@@ -221,7 +221,7 @@ def _blind(system: System, exc: NightscanError, asked: Asked) -> Overview:
     page = host_book(system.settings).page()
     known: dict[str, Alert] = {alert.key: alert for alert in page.alerts}
     problems = (problem, *asked.problems)
-    return Overview(system.settings.site or system.host, system.clock(), problems, Health.CRITICAL,
+    return Overview(system.site, system.clock(), problems, Health.CRITICAL,
                     alerts=tuple(known.values()), queues=asked.queues, keys=asked.keys,
                     stores=tuple(StoreSeen(store.name, store.url,
                                            problem=problem.facts["problem"] if store.name == PRIMARY else "")  # type: ignore[arg-type]  # a text

@@ -12,6 +12,8 @@ from nightscan_tasks.watch.news import News
 from nightscan_tasks.watch.problem import Severity
 from nightscan_tasks.watch.words import describe, severity_word
 
+_MINUTE = 60
+
 
 def compose(news: News, language: Language, *, site: str, now: datetime) -> Message:
     """The news as text, the worst first; what is over comes last."""
@@ -51,11 +53,18 @@ def _problems(alerts: tuple[Alert, ...], language: Language, now: datetime) -> I
     for alert in sorted(alerts, key=_order):
         words = describe(alert.problem, language, now=now)
         yield f"{severity_word(alert.problem.severity, language).upper()}: {words.title}"
-        yield "  " + language.text("since {moment} ({duration})", moment=language.moment(alert.since),
-                                   duration=language.duration((now - alert.since).total_seconds()))
+        yield f"  {_since(alert, language, now)}"
         yield f"  {' '.join(words.meaning.split())}"
         yield from (f"  $ {command}" for command in words.command.splitlines())
         yield ""
+
+
+def _since(alert: Alert, language: Language, now: datetime) -> str:
+    seconds = (now - alert.since).total_seconds()
+    if seconds < _MINUTE:
+        return language.text("noticed {moment}", moment=language.moment(alert.since))
+    return language.text("since {moment} ({duration})", moment=language.moment(alert.since),
+                         duration=language.duration(seconds))
 
 
 def _over(alert: Alert, language: Language, now: datetime) -> str:

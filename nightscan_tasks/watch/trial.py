@@ -46,10 +46,10 @@ def _try(system: System, channel: Channel) -> Tried:
 
 def _test(system: System, channel: Channel) -> Message:
     told = language(system.settings.language, system.settings.zone)
-    site = system.settings.site or system.host
+    site = system.site
     lines = (
         told.text("This is a test. Whoever reads it will be told when a backup of {site} is not well.",
                   site=site),
         told.text("Sent from {host} on {moment}, through the channel {channel}.", host=system.host,
                   moment=told.moment(system.clock()), channel=channel.name))
-    return Message(told.text("NightScan {site}: a test of alerts", site=site), "\n".join(lines) + "\n")
+    return Message(told.text("{site}: a test of alerts", site=site), "\n".join(lines) + "\n")
