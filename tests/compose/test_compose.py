@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
 QUEUES = ("fast", "heavy", "restore", "control")
 WORKERS = [f"worker-{queue}" for queue in QUEUES]
-OURS = [*WORKERS, "beat", "flower"]
+OURS = [*WORKERS, "beat", "flower", "page"]
 SERVERS = ["postgres", "redis", "broker", "s3"]
 VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 SERVICE_KEYS = {"build", "cap_drop", "command", "cpu_shares", "depends_on", "entrypoint",
@@ -128,10 +128,17 @@ def test_our_containers_have_no_privileges(compose: dict[str, Any], name: str) -
     assert compose["services"][name]["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_nothing_is_published_but_flower_on_loopback(compose: dict[str, Any]) -> None:
+def test_nothing_is_published_but_flower_and_the_page_on_loopback(compose: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in compose["services"].items()
              if "ports" in service}
-    assert ports == {"flower": ["127.0.0.1:5555:5555"]}
+    assert ports == {"flower": ["127.0.0.1:5555:5555"], "page": ["127.0.0.1:8321:8321"]}
+
+
+def test_the_page_asks_for_a_password_and_can_write_nothing(compose: dict[str, Any]) -> None:
+    page = compose["services"]["page"]
+    assert page["environment"]["NIGHTSCAN_SERVE_PASSWORD_FILE"] == "/run/secrets/serve_password"
+    assert page["volumes"] == ["backups:/var/lib/nightscan/backups:ro"]
+    assert not {each for each in page["secrets"] if each.endswith(".asc") or "db" in each or "redis" in each}
 
 
 def test_the_broker_keeps_its_messages(compose: dict[str, Any]) -> None:
@@ -218,8 +225,9 @@ def test_where_messages_are_signed_each_service_is_valid_and_itself(
     files = {Path(value).name for value in environ.values() if value.startswith(str(signed_secrets))}
     assert files - {trusted.name} <= set(service["secrets"])
     settings = load(environ)
-    assert f"redis://{role}:" in settings.broker_url.get_secret_value()
-    assert letter_box(settings).read(letter_box(settings).serialize(1)).role == role
+    user = "flower" if role == "page" else role  # both only look
+    assert f"redis://{user}:" in settings.broker_url.get_secret_value()
+    assert letter_box(settings).read(letter_box(settings).serialize(1)).role == user
     keys = {secret.removesuffix(".key") for secret in service["secrets"] if secret.endswith(".key")}
     assert keys <= {role, "flower"}  # which may only look
     assert set(service["secrets"]) <= set(compose["secrets"]) | set(signed["secrets"])

@@ -14,6 +14,7 @@ import pytest
 
 UNITS = Path(__file__).resolve().parents[2] / "worker" / "systemd"
 CELERY = "/opt/nightscan-tasks/.venv/bin/celery"
+NIGHTSCAN = "/opt/nightscan-tasks/.venv/bin/nightscan"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 QUEUES = ("fast", "heavy", "restore", "control")
 SECTIONS = {"Unit", "Service", "Install"}
@@ -49,7 +50,8 @@ def test_systemd_reads_every_unit_without_a_complaint(tmp_path: Path) -> None:
     folder = tmp_path / "units"
     shutil.copytree(UNITS, folder)
     for service in folder.glob("*.service"):
-        service.write_text(service.read_text().replace(CELERY, sys.executable))
+        service.write_text(service.read_text().replace(CELERY, sys.executable)
+                           .replace(NIGHTSCAN, sys.executable))
     instances = [f"nightscan-worker@{queue}.service" for queue in QUEUES]
     plain = [name for name in SERVICES if "@" not in name]
     done = subprocess.run(
@@ -189,7 +191,7 @@ def test_systemd_reads_the_units_with_users_of_their_own_without_a_complaint(tmp
         if dropin.is_dir():
             shutil.copytree(dropin, folder / dropin.name, dirs_exist_ok=True)
     for path in [*folder.glob("*.service"), *folder.glob("*.d/*.conf")]:
-        path.write_text(path.read_text().replace(CELERY, sys.executable))
+        path.write_text(path.read_text().replace(CELERY, sys.executable).replace(NIGHTSCAN, sys.executable))
     names = [f"nightscan-worker@{queue}.service" for queue in QUEUES]
     done = subprocess.run(
         ["systemd-analyze", "verify", *names, "nightscan-beat.service", "nightscan-flower.service"],  # noqa: S607 - the machine's own
