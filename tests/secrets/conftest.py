@@ -212,8 +212,9 @@ class Place:
 
 @pytest.fixture(scope="module")
 def needles() -> Needles:
-    return Needles("database", "cache", "broker", "results", "passphrase", "wrongphrase", "slack", "sentry",
-                   "sentrysecret", "target", "drill", "message", "flower", "decoy")
+    return Needles("database", "cache", "broker", "results", "passphrase", "wrongphrase", "slack", "smtp",
+                   "apprise", "ping", "sentry", "sentrysecret", "target", "drill", "message", "flower",
+                   "decoy")
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +261,10 @@ def _settle_in(place: Place, sentry: int) -> None:
         "NIGHTSCAN_DRILL_DATABASE_URI": _uri(f"{place.name}_drill", needles.value("drill"), pg.port,
                                              f"{place.name}_drill"),
         "SLACK_WEBHOOK_URL": f"https://127.0.0.1:1/services/{needles.core['slack']}",
+        "NIGHTSCAN_SMTP_PASSWORD": needles.value("smtp"),
+        "NIGHTSCAN_ALERT_URLS": f"json://u:{needles.core['apprise']}@127.0.0.1:1/{needles.core['apprise']} "
+                                f"{needles.core['apprise']}://127.0.0.1",
+        "NIGHTSCAN_PING_URL": f"http://127.0.0.1:1/{needles.core['ping']}/{{tier}}",
         "SENTRY_DSN": f"http://{needles.core['sentry']}:{needles.core['sentrysecret']}@127.0.0.1:{sentry}/1",
         "NIGHTSCAN_MESSAGE_PASSPHRASE": needles.value("message"),
     }
@@ -272,7 +277,8 @@ def _settle_in(place: Place, sentry: int) -> None:
         "AWS_MAX_ATTEMPTS": "1", "NIGHTSCAN_PRIMARY": "", "NIGHTSCAN_BACKUP_DIR": str(trees.backups),
         "NIGHTSCAN_ROOT": str(trees.root), "NIGHTSCAN_ETC": str(trees.etc),
         "NIGHTSCAN_TEMP_DIR": str(place.folder / "tmp"), "NIGHTSCAN_RETRIES": "0",
-        "NIGHTSCAN_RECONCILE": "held.filename=uploads",
+        "NIGHTSCAN_RECONCILE": "held.filename=uploads", "BACKUP_EMAIL": "admin@nightscan.com",
+        "NIGHTSCAN_SMTP_USER": "nightscan", "NIGHTSCAN_SMTP_HOST": "127.0.0.1", "NIGHTSCAN_SMTP_PORT": "1",
         "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_LEASE_SECONDS": "30", "NIGHTSCAN_DEADLINE_SECONDS": "300",
         "NIGHTSCAN_VISIBILITY_SECONDS": "310"})
     node = ("--without-gossip", "--without-mingle", "--loglevel", "DEBUG")
@@ -361,7 +367,10 @@ def _go_wrong(place: Place) -> None:
     with redis.Redis.from_url(place.world.environ()["REDIS_URL"]) as cache:
         cache.execute_command("ACL", "SETUSER", "default", f"<{needles.value('cache')}")
     place.typed("backup", "manual", "--component", "database", "--component", "redis", "--wait", status=1)
-    place.here((("doctor", "--json"), {}), (("health", "--local", "--json"), {}))
+    place.typed("alert", "test", "--json", status=1)
+    said = place.here((("doctor", "--json"), {}), (("health", "--local", "--json"), {}),
+                      (("alert", "test", "--local"), {}), (("backup", "daily", "--local"), {}))
+    assert said.count("NOT SENT") == 4  # mail, webhook, and two by Apprise
     Path(place.environ["NIGHTSCAN_GPG_PASSPHRASE_FILE"]).write_text(f"{needles.value('wrongphrase')}\n")
     _end_agent(place)
     place.typed("restore", "user_data", "--no-safety", status=1)
