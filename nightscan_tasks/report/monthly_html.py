@@ -20,7 +20,8 @@ from nightscan_tasks.report.monthly_words import ENDINGS, sections, subtitle, ti
 from nightscan_tasks.report.scales import Unit
 
 _FEW_POINTS = 2
-_MARKS = {"good": "●", "degraded": "◐", "incomplete": "▲", "failed": "✕", "missed": "○", "open": "…"}
+_MARKS = {"good": "●", "open": "…", "degraded": "◐", "suspicious": "?", "incomplete": "▲", "failed": "✕",
+          "missed": "○"}
 _WORST_FIRST = tuple(reversed(_MARKS))
 
 
@@ -141,12 +142,16 @@ def _strips(report: MonthlyReport, language: Language, days: tuple[date, ...]) -
 
 
 def _state(run: RunLine) -> str:
+    if run.succeeded and run.suspicious and not run.trusted:
+        return "suspicious"
     return "open" if run.ending is None else run.ending.value
 
 
 def _word(state: str, language: Language) -> str:
     if state == "missed":
         return language.text("missed")
+    if state == "suspicious":
+        return language.text("suspicious")
     found = next((word for ending, word in ENDINGS.items() if ending is not None and ending.value == state),
                  ENDINGS[None])
     return language.text(found)

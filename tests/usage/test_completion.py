@@ -123,7 +123,7 @@ _RUN = {"bash": _bash, "zsh": _zsh, "fish": _fish}
 
 @pytest.mark.parametrize("shell", _SHELLS)
 @pytest.mark.parametrize(("line", "offered"), [
-    ("nightscan re", ["restore", "recover", "reconcile", "release"]),
+    ("nightscan re", ["report", "restore", "recover", "reconcile", "release"]),
     ("nightscan restore database --set daily/", list(reversed(_SETS[:2]))),
     ("nightscan list --tier=w", ["weekly"]),
 ])
