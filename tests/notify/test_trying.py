@@ -47,9 +47,9 @@ def test_each_channel_is_told_and_what_became_of_it_is_said(
     assert "slack  127.0.0.1: sent" in done.output
     assert "json  json, by Apprise: NOT SENT: it answers 404\n    is NIGHTSCAN_ALERT_URLS" in done.output
     assert _TOKEN not in done.output
-    assert office.mails[0]["Subject"] == "NightScan Lyon: a test of alerts"
+    assert office.mails[0]["Subject"] == "Lyon: a test of alerts"
     assert "This is a test." in office.mails[0].get_content()
-    assert listener.at("/hooks")[0].json["text"].startswith("NightScan Lyon: a test of alerts\nThis is")
+    assert listener.at("/hooks")[0].json["text"].startswith("Lyon: a test of alerts\nThis is")
     told = json.loads(typed("alert", "test", "--local", "--json", **environ).stdout)["channels"]
     assert [(each["channel"], each["ok"], each["problem"]) for each in told] == [
         ("mail", True, ""), ("slack", True, ""), ("json", False, "it answers 404")]
@@ -61,7 +61,7 @@ def test_one_channel_may_be_tried_alone_in_the_language_that_is_set(
                "SLACK_WEBHOOK_URL": f"{listener.url}/hooks", "NIGHTSCAN_SITE": "Lyon"}
     done = typed("alert", "test", "--channel", "slack", "--local", **environ)
     assert done.exit_code == 0, done.output
-    assert "NightScan Lyon : test des alertes\nCeci est un test." in listener.posts[0].json["text"]
+    assert "Lyon : test des alertes\nCeci est un test." in listener.posts[0].json["text"]
     misspelt = typed("alert", "test", "--channel", "slakc", "--local", **environ)
     assert (misspelt.exit_code, "did you mean slack?" in misspelt.output) == (1, True)
 
