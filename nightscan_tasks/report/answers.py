@@ -24,8 +24,7 @@ from nightscan_tasks.report.desk import Desk
 from nightscan_tasks.report.listening import Listening, is_loopback
 from nightscan_tasks.report.metrics import CONTENT_TYPE, metrics_text
 from nightscan_tasks.report.monthly import Month
-from nightscan_tasks.report.monthly_computing import compute
-from nightscan_tasks.report.monthly_reading import look_back
+from nightscan_tasks.report.monthly_making import find
 from nightscan_tasks.report.page import error_page, page, policy
 from nightscan_tasks.report.status import as_json
 from nightscan_tasks.system import System
@@ -144,14 +143,21 @@ class ShowReport(Handler):
             month = Month.parse(arguments[0]) if arguments and arguments[0] else this.before
         except ValueError as exc:
             raise HTTPError(_NOT_FOUND) from exc
-        if month > this or (overview.begun_at and month < Month.of(overview.begun_at, zone)):
-            raise HTTPError(_NOT_FOUND)  # of which nothing is known
-        self.show(await self.desk.made(f"report {month}", self._written(month)))
+        if month > this:
+            raise HTTPError(_NOT_FOUND)
+        written = await self.desk.made(f"report {month}", self._written(month))
+        if not written:
+            raise HTTPError(_NOT_FOUND)  # nothing is known of it
+        self.show(written)
 
     def _written(self, month: Month) -> Callable[[Overview], str]:
         system, language = self.system, self.language
-        return lambda overview: monthly_html.render(
-            compute(month, overview, look_back(system, month, overview), zone=system.settings.zone), language)
+
+        def write(overview: Overview) -> str:
+            report = find(system, month, overview)
+            return monthly_html.render(report, language) if report else ""
+
+        return write
 
 
 class Nothing(Handler):

@@ -34,3 +34,11 @@ def obtain(system: System, month: Month, glance: Glance, *, anew: bool = False) 
     """
     kept = None if anew else Shelf(system.primary).find(month)
     return kept if kept is not None and kept.is_over else make(system, month, glance())
+
+
+def find(system: System, month: Month, overview: Overview) -> MonthlyReport | None:
+    """The report of a month as `obtain` has it; None of one before all records that nobody kept."""
+    begun, zone = overview.begun_at, system.settings.zone
+    if begun is not None and month < Month.of(begun, zone) and Shelf(system.primary).find(month) is None:
+        return None
+    return obtain(system, month, lambda: overview)

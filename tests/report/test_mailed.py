@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -20,7 +21,7 @@ from nightscan_tasks.errors import Busy
 from nightscan_tasks.language import Language
 from nightscan_tasks.report.monthly import Month, MonthlyReport
 from nightscan_tasks.report.monthly_keeping import REPORTS, Shelf
-from nightscan_tasks.report.monthly_making import last_month, obtain
+from nightscan_tasks.report.monthly_making import find, last_month, obtain
 from nightscan_tasks.report.monthly_sending import NotMailed, mail
 from nightscan_tasks.settings import load
 from nightscan_tasks.stores.directory import DirectoryStore
@@ -152,6 +153,15 @@ def test_what_was_kept_is_shown_again_when_the_ledger_has_forgotten(installation
         raise AssertionError("nobody need look")
     assert obtain(installation, month, never) == kept
     assert obtain(installation, month, lambda: glance(installation), anew=True).empty
+
+
+def test_a_month_before_all_records_is_found_only_if_it_was_kept(installation: System,
+                                                                  october: MonthlyReport) -> None:
+    overview, long_ago = glance(installation), Month(2020, 1)
+    assert find(installation, long_ago, overview) is None
+    kept = replace(october, month=long_ago)
+    Shelf(installation.primary).keep(kept)
+    assert find(installation, long_ago, overview) == kept
 
 
 def test_a_month_that_was_not_over_is_made_anew(installation: System) -> None:
