@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,69 +20,15 @@ from psycopg import sql
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
-from nightscan_tasks.world import environment, sample
+from nightscan_tasks.world import sample
 from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.world import World
+from tests.hands import Hand, wait_until, worker
 
-_UNTIL_SECONDS = 60
 _SMALL_BYTES = 500_000
 _SHORT = {"NIGHTSCAN_LEASE_SECONDS": "2", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "3",
           "NIGHTSCAN_DEADLINE_SECONDS": "45", "NIGHTSCAN_VISIBILITY_SECONDS": "60"}
-
-
-def wait_until(seen: Callable[[], Any], what: str, *, meanwhile: Callable[[], object] = lambda: None,
-          every: float = 1.0) -> Any:
-    """Wait until `seen` answers something true, and return that; call `meanwhile` now and then."""
-    deadline, due = time.monotonic() + _UNTIL_SECONDS, 0.0
-    while True:
-        if found := seen():
-            return found
-        now = time.monotonic()
-        if now > deadline:
-            raise AssertionError(f"waited {_UNTIL_SECONDS} s in vain for {what}")
-        if now >= due:
-            meanwhile()
-            due = time.monotonic() + every
-        time.sleep(0.05)
-
-
-@dataclass
-class Hand:
-    """One worker process, in a session of its own."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def node(self) -> str:
-        return f"{self.name}@test"
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def ready(self) -> Hand:
-        wait_until(lambda: " ready." in self.said() or self.process.poll() is not None,
-                   f"{self.name} to be ready")
-        assert self.process.poll() is None, self.said()
-        return self
-
-    def children(self) -> list[int]:
-        """The processes of its pool."""
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in listed.split()]
-
-    def killed(self) -> None:
-        """Kill -9 the worker and its pool, and nothing that they started: that has to end by itself."""
-        for pid in [self.process.pid, *self.children()]:
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-
-    def end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @dataclass
@@ -114,18 +55,8 @@ class Crew:
         return self.start(name, *queues, concurrency=concurrency, **more).ready()
 
     def start(self, name: str, *queues: str, concurrency: int = 1, **more: str) -> Hand:
-        for below in ("home", "tmp"):
-            (self.folder / below).mkdir(exist_ok=True)
-        log = self.folder / f"{name}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "worker", "worker", "-n", f"{name}@test",
-                 "-Q", ",".join(f"nightscan.{queue}" for queue in queues), "-c", str(concurrency),
-                 "--without-gossip", "--without-mingle", "--loglevel", "INFO"],
-                env={**environment.of_processes(self.folder), **self.environ, **more},
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True)
-        self.hands[name] = hand = Hand(name, process, log)
+        self.hands[name] = hand = worker(self.folder, name, {**self.environ, **more}, queues,
+                                         concurrency=concurrency)
         return hand
 
     def send(self, task: str, *args: Any, **kwargs: Any) -> str:

@@ -144,8 +144,8 @@ class Site:
         return hand
 
     def hire(self, role: str) -> Hand:
-        """Start the worker of a queue, as its systemd unit does."""
-        self.running[role] = hand = worker(self.folder, role, self.of(role), [role])
+        """Start the worker of a queue, as its systemd unit does; its log tells of each task too."""
+        self.running[role] = hand = worker(self.folder, role, self.of(role), [role], loglevel="DEBUG")
         return hand
 
     def said(self, name: str) -> str:

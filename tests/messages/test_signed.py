@@ -20,6 +20,7 @@ from celery import Celery
 from celery.security.certificate import Certificate
 from celery.security.key import PrivateKey
 
+from tests.hands import worker
 from worker.queues import queue_of
 from worker.signed.certificates import Certificates
 from worker.signed.letter import LetterBox
@@ -326,14 +327,13 @@ def test_a_pickle_is_refused_where_messages_are_signed(
 def test_a_pickle_is_refused_where_they_are_not(site: Any, tmp_path: Path, until: Callable[..., Any]) -> None:
     environ = {**site.unsigned(), "NIGHTSCAN_BROKER_URL": site.broker.url("default", 3),
                "NIGHTSCAN_RESULT_BACKEND": site.broker.url("default", 4)}
-    site.start("unsigned", environ, "-m", "celery", "-A", "worker", "worker", "-n", "unsigned@test", "-Q",
-               "nightscan.control", "-c", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+    hand = worker(site.folder, "unsigned", environ, ["control"])
     try:
-        site.ready("unsigned")
+        hand.ready()
         with site.broker.client(database=3) as client:
             client.lpush("nightscan.control", json.dumps(pickled(tmp_path / "executed")))
-        until(lambda: "x-python-serialize" in site.said("unsigned"), "it to be refused")
-        assert site.running["unsigned"].poll() is None
+        until(lambda: "x-python-serialize" in hand.said(), "it to be refused")
+        assert hand.process.poll() is None
         assert list(tmp_path.iterdir()) == []
     finally:
-        site.end("unsigned")
+        hand.end()
