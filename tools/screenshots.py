@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tools.browser import NoBrowser, chromium
-from tools.shots import flower
+from tools.shots import flower, page, report
 from tools.shots.studio import IMAGES, Spoilt, Studio
 
 SHOTS: dict[str, Callable[[Studio], None]] = {
     "flower": flower.shoot,
+    "page": page.shoot,
+    "report": report.shoot,
 }
 
 

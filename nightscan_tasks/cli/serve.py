@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
-from nightscan_tasks.cli.session import Exit, Session, json_command
+from nightscan_tasks.cli.session import Session, json_command
 
 
 @json_command(name="serve", short_help="the page, the figures and the report over HTTP", examples=(
@@ -32,5 +34,4 @@ def command(session: Session, *, host: str | None, port: int | None) -> None:
     listening = plan_listening(settings, host=host, port=port)
     app = application()
     serve(system, lambda: glance(system, app), language(settings.language, settings.zone), listening,
-          told=lambda url: click.echo(f'{{"url": "{url}"}}' if session.as_json else url))
-    session.finish(Exit.DONE, {"ended": True}, ())
+          told=lambda url: click.echo(json.dumps({"url": url}) if session.as_json else url))

@@ -74,7 +74,7 @@ class Drawing:
             top, height = float(bar.get("y", "0")), float(bar.get("height", "0"))
             bar.set("height", f"{height * 0.36:.1f}")
             bar.set("y", f"{top + height * 0.6:.1f}")
-            label = _add(group, "text", "beside", x="2", y=f"{top + height * 0.45:.1f}")
+            label = _add(group, "text", "beside", x="9", y=f"{top + height * 0.45:.1f}")
             label.text = text
 
     def text(self, key: str, title: str, told: str) -> Markup:
