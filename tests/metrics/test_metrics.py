@@ -171,18 +171,22 @@ def test_runs_are_counted_by_how_they_ended(bad_past: Any, value: Values) -> Non
 
 
 def test_drills_are_told_beside_their_objectives(bad_past: Any, value: Values) -> None:
-    last, *earlier = sorted((each for each in bad_past.overview.drills if each.kind == "routine"),
-                            key=lambda each: each.drilled_at, reverse=True)
-    good = next((each for each in earlier if each.passed), None)
-    assert value(bad_past.overview, "nightscan_drill_last_timestamp_seconds",
-                 kind="routine") == last.drilled_at.timestamp()
-    assert value(bad_past.overview, "nightscan_drill_last_passed", kind="routine") == 0
-    assert value(bad_past.overview, "nightscan_drill_last_success_timestamp_seconds",
-                 kind="routine") == (good.drilled_at.timestamp() if good else None)
+    last = next(each for each in bad_past.overview.drills if each.kind == "routine")
+    held = replace(last, drilled_at=last.drilled_at - timedelta(days=30), problems=())
+    older = replace(held, drilled_at=last.drilled_at - timedelta(days=60), elapsed_seconds=1)
+    overview = replace(bad_past.overview, drills=(older, held, last))
+    assert not last.passed
+    assert {what: value(overview, f"nightscan_drill_{what}", kind="routine")
+            for what in ("last_timestamp_seconds", "last_passed", "last_success_timestamp_seconds",
+                         "duration_seconds", "loss_seconds")} == {
+        "last_timestamp_seconds": last.drilled_at.timestamp(), "last_passed": 0,
+        "last_success_timestamp_seconds": held.drilled_at.timestamp(),
+        "duration_seconds": last.elapsed_seconds, "loss_seconds": last.loss_seconds}
+    assert last.components
     for each in last.components:
-        assert value(bad_past.overview, "nightscan_drill_recovery_seconds", kind="routine",
+        assert value(overview, "nightscan_drill_recovery_seconds", kind="routine",
                      component=each.component) == each.elapsed_seconds
-        assert value(bad_past.overview, "nightscan_recovery_objective_seconds",
+        assert value(overview, "nightscan_recovery_objective_seconds",
                      component=each.component) == each.objective_seconds
 
 
@@ -237,7 +241,8 @@ def test_alerts_that_nobody_was_told_of_are_counted(past: Any, value: Values) ->
     problem = Problem(Kind.STALE, "daily@primary", Severity.WARNING)
     now = past.overview.now
     told = Alert(problem, now, Severity.WARNING, {"mail": Told(now, Severity.WARNING)})
-    overview = replace(past.overview, alerts=(told, replace(told, told={}), replace(told, closed_at=now)))
+    overview = replace(past.overview, alerts=(
+        told, replace(told, told={}), replace(told, closed_at=now), replace(told, told={}, closed_at=now)))
     assert value(overview, "nightscan_alerts_open", severity="warning") == 2
     assert value(overview, "nightscan_alerts_untold") == 1
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -29,7 +29,7 @@ HOUR = 3600
 
 def application(broker_url: str) -> Celery:
     app = Celery("queues", set_as_current=False)
-    app.conf.update(configure(load({"NIGHTSCAN_BROKER_URL": broker_url})))
+    app.conf.update(configure(load({"NIGHTSCAN_BROKER_URL": broker_url})), task_ignore_result=True)
     return app
 
 
@@ -48,6 +48,13 @@ def broker(broker_redis: str) -> Iterator[redis.Redis]:
     client = redis.Redis.from_url(broker_redis)
     yield client
     client.close()
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def aged(broker: redis.Redis, key: str, seconds: float) -> None:
@@ -128,13 +135,25 @@ def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery,
                       shutdown_timeout=30) as worker:
         for _each in range(3):
             upload.delay()
-        while broker.llen(HEAVY) != 2:
-            time.sleep(0.01)
+        until(lambda: broker.llen(HEAVY) == 2)
         found = {each.name: each for each in look_at_queues(app, patience=(2, 0.1))}
         broker.rpush("release", *"123")
         assert found[HEAVY].workers == (worker.hostname,)
         assert found[HEAVY].depth == 2
         assert found[FAST].workers == ()
+
+
+def test_a_worker_without_children_that_asks_knows_of_itself(app: Celery, broker: redis.Redis) -> None:
+    found: list[QueueSeen] = []
+
+    @app.task(name="nightscan.check_freshness")
+    def check_freshness() -> None:
+        found.extend(look_at_queues(app, names=(CONTROL,), patience=AT_ONCE))
+
+    with start_worker(app, pool="solo", queues=[CONTROL], perform_ping_check=False, shutdown_timeout=30):
+        check_freshness.delay()
+        until(lambda: bool(found))
+    assert [len(each.workers or ()) for each in found] == [1]
 
 
 def test_a_broker_that_is_down_is_said_so_without_its_password() -> None:
