@@ -15,6 +15,9 @@ from nightscan_tasks.restore.rates import forecast_recovery
 from nightscan_tasks.rotation import plan
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
+from nightscan_tasks.watch.book import Book
+from nightscan_tasks.watch.problem import Kind
+from nightscan_tasks.watch.samples import Samples, plan_filling
 from nightscan_tasks.workflows import RETENTION
 from nightscan_tasks.world.history import History, Trouble, write_history
 
@@ -82,3 +85,20 @@ def test_it_can_end_badly(system: System) -> None:
     assert not system.restores.drills()[0].passed
     assert len(missing(system, system.offsites[0])) >= 2
     assert history.runs[-1].run.opened_at > system.clock() - timedelta(days=1)
+    is_open = {alert.problem.kind for alert in Book(system.primary).page().alerts}
+    assert is_open == {Kind.FAILED, Kind.UNREACHABLE, Kind.DRILL_FAILED}
+
+
+def test_what_went_wrong_was_noticed_and_is_over(with_past: WithPast) -> None:
+    system, history = with_past
+    book = Book(system.primary)
+    closed = list(book.closed())
+    assert book.page().alerts == ()
+    assert {alert.problem.kind for alert in closed} == {
+        Kind.STALE, Kind.FAILED, Kind.UNREACHABLE, Kind.SUSPICIOUS, Kind.DRILL_FAILED}
+    assert len(closed) == len(history.alerts)
+    for alert in closed:
+        assert alert.since <= alert.noticed_at <= (alert.closed_at or alert.since) < system.clock()
+    filling = plan_filling(Samples(system.primary).of(system.primary))
+    assert filling is not None
+    assert filling.full_on is not None

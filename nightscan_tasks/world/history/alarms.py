@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -22,14 +21,13 @@ _LOOKED_INTO = timedelta(hours=8)
 
 def make_alerts(runs: Sequence[Past], drills: Sequence[Drill], gaps: Sequence[tuple[datetime, datetime]], *,
                 now: datetime) -> Iterator[Alert]:
-    """An alert for each trouble; those that are not over by `now` have no end.
+    """An alert for each trouble that was noticed by `now`; those that are not over have no end.
 
     `gaps` are first and last moments at which a run was due and none began.
     """
     for alert in (*_stale(gaps), *_failed(runs), *_away(runs), *_small(runs), *_drilled(drills)):
         if alert.noticed_at < now:
-            over = alert.closed_at is not None and alert.closed_at < now
-            yield alert if over else replace(alert, closed_at=None)
+            yield alert
 
 
 def _stale(gaps: Sequence[tuple[datetime, datetime]]) -> Iterator[Alert]:
