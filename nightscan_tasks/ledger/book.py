@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from nightscan_tasks import wire
 from nightscan_tasks.errors import AlreadyExists, NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.ledger.holds import Decisions
 from nightscan_tasks.ledger.listings import shared_lines
 from nightscan_tasks.ledger.looks import Looks
@@ -173,13 +174,7 @@ class Ledger:
         self._store.put(key, [data], if_absent=if_absent)
 
     def _get(self, kind: type[wire.T], run_id: str, name: str) -> wire.T | None:
-        key = f"{RUNS}/{run_id}/{name}.json"
-        try:
-            with self._store.open(key) as chunks:
-                data = b"".join(map(bytes, chunks))
-        except NotFound:
-            return None
-        return wire.decode(kind, data, source=key)
+        return record.read(self._store, kind, f"{RUNS}/{run_id}/{name}.json")
 
 
 def _no_run(run_id: str) -> Run:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightscan_tasks import wire
-from nightscan_tasks.errors import NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.stores.base import Store
 
 LOOK = "rotation/look.json"
@@ -39,12 +38,8 @@ class Looks:
 
     def last(self) -> Look | None:
         """The last look, or None where no rotation ever looked."""
-        try:
-            with self._store.open(LOOK) as chunks:
-                return wire.decode(Look, b"".join(map(bytes, chunks)), source=f"{self._store.name} {LOOK}")
-        except NotFound:
-            return None
+        return record.read(self._store, Look, LOOK)
 
     def record(self, look: Look) -> None:
         """Replace it."""
-        self._store.put(LOOK, [wire.encode(look)])
+        record.write(self._store, LOOK, look)

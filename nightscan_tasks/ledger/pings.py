@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.ledger.book import RUNS
 from nightscan_tasks.model import Tier
 from nightscan_tasks.stores.base import Store
@@ -81,14 +81,10 @@ class Pings:
         return self._store.stat(f"{RUNS}/{run_id}/signalled.json") is not None
 
     def _put(self, key: str, value: object) -> None:
-        self._store.put(key, [wire.encode(value)])
+        record.write(self._store, key, value)
 
     def _get(self, kind: type[wire.T], key: str) -> wire.T | None:
-        try:
-            with self._store.open(key) as chunks:
-                return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
-        except (NotFound, ManifestInvalid):  # a record that cannot be read says nothing
-            return None
+        return record.read_leniently(self._store, kind, key)
 
 
 def last_pings(store: Store) -> Mapping[Tier, PingSeen]:

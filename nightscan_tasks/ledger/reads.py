@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.model import SetId
 from nightscan_tasks.stores.base import Store
 
@@ -145,14 +145,10 @@ class Reads:
         return found if found and found.url == store.url else None
 
     def _put(self, key: str, value: object) -> None:
-        self._store.put(key, [wire.encode(value)])
+        record.write(self._store, key, value)
 
     def _get(self, kind: type[wire.T], key: str) -> wire.T | None:
-        try:
-            with self._store.open(key) as chunks:
-                return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
-        except (NotFound, ManifestInvalid):  # a record that cannot be read says nothing: it is read anew
-            return None
+        return record.read_leniently(self._store, kind, key)  # what is not known is read anew
 
 
 def standing(reads: SetReads) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from nightscan_tasks import wire
 from nightscan_tasks.errors import NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.ledger.restore_records import (
     Aftermath,
     Drill,
@@ -104,8 +105,4 @@ class Restores:
         self.store.put(key, [data], if_absent=if_absent)
 
     def _get(self, kind: type[wire.T], key: str) -> wire.T | None:
-        try:
-            with self.store.open(key) as chunks:
-                return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
-        except NotFound:
-            return None
+        return record.read(self.store, kind, key)

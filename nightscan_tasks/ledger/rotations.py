@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.model import SetId
 from nightscan_tasks.stores.base import Store
 
@@ -39,7 +38,7 @@ class Rotations:
 
     def record(self, rotated: Rotated) -> None:
         """Replace what was known of that store."""
-        self._store.put(_key(rotated.store), [wire.encode(rotated)])
+        record.write(self._store, _key(rotated.store), rotated)
 
     def forget(self, stores: Iterable[Store]) -> None:
         """What was found holds no more: somebody decided otherwise, and the next rotation looks anew."""
@@ -48,12 +47,8 @@ class Rotations:
 
     def last(self, store: Store) -> Rotated | None:
         """The last rotation of a store, where it is now; None where there was none."""
-        try:
-            with self._store.open(_key(store.name)) as chunks:
-                found = wire.decode(Rotated, b"".join(map(bytes, chunks)), source=_key(store.name))
-        except (NotFound, ManifestInvalid):  # a record that cannot be read says nothing
-            return None
-        return found if found.url == store.url else None
+        found = record.read_leniently(self._store, Rotated, _key(store.name))
+        return found if found and found.url == store.url else None
 
 
 def _key(store: str) -> str:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound, StoreRefused
+from nightscan_tasks.errors import StoreRefused
+from nightscan_tasks.ledger import record
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.build import build_store
@@ -43,19 +43,16 @@ class Book:
 
     def page(self) -> Page:
         """What is open now. A record that cannot be read is an empty one: rather told twice than not."""
-        try:
-            return self._read(Page, _OPEN)
-        except (NotFound, ManifestInvalid):
-            return Page()
+        return record.read_leniently(self._store, Page, _OPEN) or Page()
 
     def keep(self, page: Page) -> None:
         """Replace what is open."""
-        self._store.put(_OPEN, [wire.encode(page)])
+        record.write(self._store, _OPEN, page)
 
     def close(self, alerts: Iterable[Alert]) -> None:
         """Keep alerts that are over, for the reports; once is enough."""
         for each in alerts:
-            self._store.put(_key(each), [wire.encode(each)])
+            record.write(self._store, _key(each), each)
 
     def closed(self, *, since: datetime | None = None) -> Iterator[Alert]:
         """The alerts that were closed after `since`, the newest first."""
@@ -63,14 +60,9 @@ class Book:
         for key in sorted(keys, reverse=True):
             if since is not None and key.rpartition("/")[2] < _stamp(since):
                 return
-            try:
-                yield self._read(Alert, key)
-            except (NotFound, ManifestInvalid):  # one that cannot be read hides no other
-                continue
-
-    def _read(self, kind: type[wire.T], key: str) -> wire.T:
-        with self._store.open(key) as chunks:
-            return wire.decode(kind, b"".join(map(bytes, chunks)), source=key)
+            alert = record.read_leniently(self._store, Alert, key)
+            if alert is not None:  # one that cannot be read hides no other
+                yield alert
 
 
 def host_store(settings: Settings) -> Store:

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from statistics import median
 
-from nightscan_tasks import wire
-from nightscan_tasks.errors import ManifestInvalid, NotFound
+from nightscan_tasks.ledger import record
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.watch.overview import Filling
 
@@ -50,13 +49,8 @@ class Samples:
 
     def of(self, store: Store) -> Sampled:
         """The samples of a store, where it is now; none where it was never sampled."""
-        key = f"{SAMPLES}/{store.name}.json"
-        try:
-            with self._store.open(key) as chunks:
-                found = wire.decode(Sampled, b"".join(map(bytes, chunks)), source=key)
-        except (NotFound, ManifestInvalid):  # a record that cannot be read says nothing: it begins anew
-            return Sampled(store.name, store.url)
-        return found if found.url == store.url else Sampled(store.name, store.url)
+        found = record.read_leniently(self._store, Sampled, f"{SAMPLES}/{store.name}.json")
+        return found if found and found.url == store.url else Sampled(store.name, store.url)
 
     def add(self, store: Store, sample: Sample, *, total_bytes: int | None) -> Sampled:
         """Keep one more, in place of the newest where that is less than a day after the one before."""
@@ -65,7 +59,7 @@ class Samples:
         settled = all(before[-1].at - each.at >= _APART for each in newest_but_one)
         kept = before if settled else before[:-1]
         sampled = Sampled(store.name, store.url, (*kept, sample)[-_KEPT:], total_bytes)
-        self._store.put(f"{SAMPLES}/{store.name}.json", [wire.encode(sampled)])
+        record.write(self._store, f"{SAMPLES}/{store.name}.json", sampled)
         return sampled
 
 
