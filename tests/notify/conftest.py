@@ -131,36 +131,43 @@ def _handler(heard: Listener) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """The port of a server that takes connections, and says a letter now and then, which never ends."""
-    ended = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_drip, args=(server, ended), daemon=True)
-        thread.start()
-        yield server.getsockname()[1]
-        ended.set()
-        with socket.create_connection(server.getsockname()):
+@dataclass
+class Drip:
+    """A server that takes connections, and says a letter now and then, for as long as anybody listens."""
+
+    port: int = 0
+    left: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def serve(self, server: socket.socket) -> None:
+        taken = []
+        while not self.ended.is_set():
+            connection, _ = server.accept()
+            taken.append(threading.Thread(target=self._drip, args=(connection,), daemon=True))
+            taken[-1].start()
+        for thread in taken:
             thread.join()
 
+    def _drip(self, connection: socket.socket) -> None:
+        with connection:
+            while not self.ended.wait(0.05):
+                try:
+                    connection.sendall(b"2")
+                except OSError:
+                    self.left += 1
+                    return
 
-def _drip(server: socket.socket, ended: threading.Event) -> None:
-    taken = []
-    while not ended.is_set():
-        connection, _ = server.accept()
-        taken.append(threading.Thread(target=_drip_into, args=(connection, ended), daemon=True))
-        taken[-1].start()
-    for thread in taken:
-        thread.join()
 
-
-def _drip_into(connection: socket.socket, ended: threading.Event) -> None:
-    with connection:
-        while not ended.wait(0.05):
-            try:
-                connection.sendall(b"2")
-            except OSError:
-                return
+@pytest.fixture
+def drip() -> Iterator[Drip]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = Drip(server.getsockname()[1])
+        thread = threading.Thread(target=found.serve, args=(server,), daemon=True)
+        thread.start()
+        yield found
+        found.ended.set()
+        with socket.create_connection(server.getsockname()):
+            thread.join()
 
 
 @dataclass

@@ -125,7 +125,7 @@ def test_a_reply_that_quotes_the_password_is_not_passed_on(post_office: Any, mai
 
 
 def test_where_nobody_listens_or_nobody_answers_it_is_said_soon(
-        mail_to: Any, message: Message, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        mail_to: Any, message: Message, drip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "_AT_MOST_SECONDS", 0.5)
     monkeypatch.setattr(services, "_SOCKET_SECONDS", 0.4)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -133,7 +133,8 @@ def test_where_nobody_listens_or_nobody_answers_it_is_said_soon(
     with pytest.raises(NotDeliveredYet, match="nothing listens there"):
         deliver(mail_to(port)[0], message)
     with pytest.raises(NotDeliveredYet, match="it does not answer in time"):
-        deliver(mail_to(silent)[0], message)  # each letter of it comes in time; the whole does not
+        deliver(mail_to(drip.port)[0], message)
+    assert not drip.left  # each letter of its came in time, so no socket's limit ended it
 
 
 def test_an_attachment_that_is_gone_is_said(post_office: Any, mail_to: Any, tmp_path: Path) -> None:

@@ -72,12 +72,13 @@ def test_a_check_that_healthchecks_does_not_have_is_an_error_though_it_answers_2
         ping(pinged(f"{listener.url}/{_KEY}"), told(Phase.SUCCESS))
 
 
-def test_one_that_hangs_is_left_after_its_time(listener: Any, silent: int) -> None:
+def test_one_that_hangs_is_left_after_its_time(listener: Any, drip: Any) -> None:
     listener.answers[_KEY] = 0
-    for url in (f"{listener.url}/{_KEY}", f"http://127.0.0.1:{silent}/{_KEY}"):
+    for url in (f"{listener.url}/{_KEY}", f"http://127.0.0.1:{drip.port}/{_KEY}"):
         with pytest.raises(NotPingedYet, match="does not answer in time") as refused:
             ping(pinged(url), told(Phase.START), seconds=0.3)
         assert _KEY not in str(refused.value)
+    assert not drip.left  # each letter of its came in time, so no socket's limit ended it
 
 
 def test_one_that_is_not_there_is_said(listener: Any) -> None:

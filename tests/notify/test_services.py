@@ -85,12 +85,13 @@ def test_no_log_has_the_address_of_one_who_took_it(listener: Any, message: Messa
 
 
 def test_one_who_hangs_or_is_not_there_costs_no_more_than_the_limit(
-        listener: Any, message: Message, silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        listener: Any, message: Message, drip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "_AT_MOST_SECONDS", 0.5)
     listener.answers["/hooks"] = 0
-    for url in (f"{listener.url}/hooks/{_TOKEN}", f"http://127.0.0.1:{silent}/{_TOKEN}"):
+    for url in (f"{listener.url}/hooks/{_TOKEN}", f"http://127.0.0.1:{drip.port}/{_TOKEN}"):
         with pytest.raises(NotDeliveredYet, match="it does not answer in time") as refused:
             deliver(slack(url), message)
         assert _TOKEN not in str(refused.value)
+    assert not drip.left  # each letter of its came in time, so no socket's limit ended it
     with pytest.raises(NotDeliveredYet, match="nothing listens there"):
         deliver(slack(f"http://127.0.0.1:1/{_TOKEN}"), message)
