@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nightscan_tasks.settings import load
+from nightscan_tasks.settings import Settings, load
 
 COMPOSE = Path(__file__).resolve().parents[2] / "compose"
 
@@ -87,6 +87,15 @@ def test_grafana_finds_prometheus_and_the_dashboard(monitoring: dict[str, Any]) 
     dashboard = json.loads((COMPOSE / "grafana/dashboards/nightscan.json").read_text())
     (chosen,) = (each["current"] for each in dashboard["templating"]["list"] if each["name"] == "datasource")
     assert chosen == {"text": source["name"], "value": source["uid"]}
+
+
+def test_the_unit_of_the_control_worker_may_write_where_the_settings_example_says() -> None:
+    units = COMPOSE.parent / "worker" / "systemd"
+    said = (units / "nightscan-worker@control.service.d/10-control.conf").read_text()
+    example = Settings.model_fields["metrics_file"].examples
+    assert example
+    assert f"ReadWritePaths=-{Path(example[0]).parent}\n" in said
+    assert "ProtectSystem=strict" in (units / "nightscan-worker@.service").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here")
