@@ -90,8 +90,10 @@ def _workers(app: Celery, connection: Connection, wanted: Sequence[str],
     for seconds in patience:
         try:
             answer = app.control.inspect(timeout=seconds, connection=connection).active_queues()
-        except NoPermissionError:
-            return None
+        except (NoPermissionError, OperationalError) as exc:
+            if isinstance(exc.__cause__ or exc, NoPermissionError):  # kombu wraps some
+                return None
+            raise
         for node, queues in (answer or {}).items():
             taking.setdefault(node, set()).update(queue["name"] for queue in queues)
         if set(wanted) <= {name for queues in taking.values() for name in queues}:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -22,6 +24,7 @@ from nightscan_tasks.watch.overview import QueueSeen
 from worker.configuration import configure
 from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, unacknowledged
 
+ACL = Path(__file__).resolve().parents[2] / "docs" / "privileges" / "redis" / "broker.acl"
 AT_ONCE = (0.3,)
 NOW = 1_790_000_000.0
 HOUR = 3600
@@ -166,20 +169,23 @@ def test_a_broker_that_is_down_is_said_so_without_its_password() -> None:
     assert "tres-secret" not in str(raised.value)
 
 
-def test_what_a_user_of_the_broker_may_not_ask_is_not_known(app: Celery, broker: redis.Redis,
-                                                            broker_redis: str) -> None:
+@pytest.mark.parametrize(("user", "workers", "restores"), [
+    ("control", None, 1), ("heavy", None, None), ("operator", (), 1), ("flower", (), 1)])
+def test_what_a_user_of_the_broker_may_not_ask_is_not_known(
+    app: Celery, broker: redis.Redis, broker_redis: str, user: str, workers: tuple[str, ...] | None,
+    restores: int | None,
+) -> None:
     app.send_task("nightscan.upload")
-    broker.acl_setuser("onlooker", enabled=True, passwords=["+pw"],
-                       keys=["_kombu.binding*", "nightscan.heavy*"], commands=[
-                           "+ping", "+hello", "+auth", "+select", "+client", "+sadd", "+srem", "+smembers",
-                           "+llen"])
+    app.send_task("nightscan.restore_redis")
+    (line,) = (line for line in ACL.read_text().splitlines() if line.startswith(f"user {user} "))
+    rules = re.findall(r"\([^)]*\)|\S+", line.replace(f"#SHA256-OF-{user}", ">pw"))[2:]
+    broker.execute_command("ACL", "SETUSER", user, *rules)  # type: ignore[no-untyped-call]  # redis-py's
     try:
-        watching = application(f"redis://onlooker:pw@{broker_redis.rpartition('@')[2]}")
-        found = {each.name: each for each in look_at_queues(watching, patience=AT_ONCE)}
+        watching = application(f"redis://{user}:pw@{broker_redis.rpartition('@')[2]}")
+        found = look_at_queues(watching, names=(HEAVY, RESTORE), patience=AT_ONCE)
     finally:
-        broker.acl_deluser("onlooker")
-    assert found[HEAVY] == QueueSeen(HEAVY, None, 1, None)
-    assert found[CONTROL] == QueueSeen(CONTROL, None, None, None)
+        broker.acl_deluser(user)
+    assert found == (QueueSeen(HEAVY, workers, 1, None), QueueSeen(RESTORE, workers, restores, None))
 
 
 def test_other_brokers_tell_how_much_waits_and_not_for_how_long() -> None:
