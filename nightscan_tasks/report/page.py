@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from nightscan_tasks import __name__ as package
 from nightscan_tasks.drill.drilling import LOSS, ROUTINE
+from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.language import Language, marked
 from nightscan_tasks.ledger.restore_records import Drill
 from nightscan_tasks.model import SetId
@@ -54,6 +55,10 @@ _HEALTH = {
 }
 
 
+class PageUnwritten(NightscanError):
+    """A file for the page cannot be written."""
+
+
 def page(overview: Overview, language: Language, *, served: bool = False, refresh_seconds: int = 0) -> str:
     """The whole page. `served`, it names what else the server has; a browser asks again after a while."""
     return str(_environment().get_template("page.html.jinja").render(
@@ -67,16 +72,25 @@ def error_page(title: str, message: str, language: Language, *, status: int) -> 
 
 
 def write_page(path: Path, overview: Overview, language: Language) -> None:
-    """The page as a file: whoever reads it meanwhile has the old one or the new one, never half of one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """The page as a file: whoever reads it meanwhile has the old one or the new one, never half of one.
+
+    It keeps the mode of a file that is there; a new one is 0640. `PageUnwritten` where it cannot be written.
+    """
+    html = page(overview, language)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(page(overview, language))
-        Path(name).chmod(0o640)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o640
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(html)
+            Path(name).chmod(mode)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        raise PageUnwritten(f"cannot write {path}: {exc.strerror or exc}\n"
+                            f"make the folder, or name a file that may be written") from exc
 
 
 def policy(html: str) -> str:

@@ -20,7 +20,7 @@ from jinja2.ext import babel_extract
 import nightscan_tasks
 from nightscan_tasks.language import Language
 from nightscan_tasks.model import Failure
-from nightscan_tasks.report.page import error_page, page, policy, write_page
+from nightscan_tasks.report.page import PageUnwritten, error_page, page, policy, write_page
 from nightscan_tasks.watch.alert import Alert
 from nightscan_tasks.watch.overview import (
     Filling,
@@ -284,18 +284,28 @@ def test_every_sentence_is_there_in_french_with_the_same_facts() -> None:
             assert sorted(re.findall(r"\{\w+\}", one)) == sorted(re.findall(r"\{\w+\}", other)), message
 
 
-def test_a_file_is_replaced_whole_and_readable_by_the_group(seen: Overview, english: Language,
-                                                            tmp_path: Path) -> None:
+def test_a_file_is_replaced_whole_and_keeps_its_mode(seen: Overview, english: Language,
+                                                     tmp_path: Path) -> None:
     path = tmp_path / "status.html"
-    path.write_text("old")
     write_page(path, seen, english)
     assert path.read_text() == page(seen, english)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    before = path.read_text()
-    with pytest.raises(TypeError):
-        write_page(path, replace(seen, now=None), english)  # type: ignore[arg-type]  # what cannot be rendered
-    assert path.read_text() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["status.html"]
+    path.chmod(0o644)
+    with path.open() as reading:
+        write_page(path, replace(seen, site="Another"), english)
+        assert reading.read() == page(seen, english)  # whoever reads has the old one to its end
+    assert "Backups of Another" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_and_says_what_to_do(
+    seen: Overview, english: Language, tmp_path: Path,
+) -> None:
+    (tmp_path / "folder.html").mkdir()
+    for path in (tmp_path / "folder.html", tmp_path / "nowhere" / "status.html"):
+        with pytest.raises(PageUnwritten, match="make the folder, or name a file that may be written"):
+            write_page(path, seen, english)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder.html"]
 
 
 def test_a_year_of_history_is_below_a_megabyte(seen: Overview, english: Language) -> None:
