@@ -95,7 +95,8 @@ def step_of(name: str, arguments: tuple[Any, ...]) -> str:
         return f"2 save {' '.join(of_run) or name.partition('_')[2]}"
     steps = {"upload": f"3 copy {' to '.join(of_run)}", "settle": "4 settle",
              "verify": f"5 verify in {' '.join(of_run) or 'primary'}", "rotate": "6 rotate"}
-    alone = " ".join([name.replace("_", " "), *(str(each) for each in arguments[:1])])
+    about = [str(each) for each in arguments if not _RUN.fullmatch(str(each))]
+    alone = " ".join([name.replace("_", " "), *about[:1]])
     return steps.get(name, alone)
 
 

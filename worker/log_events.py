@@ -231,10 +231,17 @@ def _told(_work: Work, answer: Mapping[str, Any]) -> Iterator[Event]:
                     facts={"problems": answer["over"], "told": answer.get("told")})
 
 
+def _reported(_work: Work, answer: Mapping[str, Any]) -> Iterator[Event]:
+    if answer.get("sent"):
+        yield Event("report_mailed", f"the report of {answer['month']} is mailed to {len(answer['sent'])}",
+                    facts={"month": answer["month"]})
+
+
 _SAVING = ("dump_database", "dump_redis", "archive_user_data", "archive_system_config", "archive_source_code")
 _OF_PARTS = (*_SAVING, "upload")
 _TELLERS: dict[str, Callable[[Work, Mapping[str, Any]], Iterator[Event]]] = {
     **dict.fromkeys(_SAVING, _saved), "upload": _copied, "settle": _settled, "verify": _verified,
     "rotate": _rotated, "reap": _picked_up, "make_up": _made_up, "replicate": _caught_up,
     "scrub": _scrubbed, "drill": _drilled, "check_freshness": _told, "notify": _told,
+    "monthly_report": _reported,
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tools.tab import Tab
 
 _PAGES = {
-    "/well": "<title>Well</title><link rel=icon href=data:,><p>All is well</p>",
+    "/well": "<title>Well</title><p>All is well</p>",
     "/console": "<script>console.error('it went wrong')</script>",
     "/thrown": "<script>throw new Error('nobody caught me')</script>",
     "/missing": "<link rel=stylesheet href=/none.css>",
@@ -27,7 +27,7 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if text else 404)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
-        self.wfile.write((text or "").encode())
+        self.wfile.write(f"<link rel=icon href=data:,>{text or ''}".encode())  # or one would be asked for
 
     def log_message(self, *_args: object) -> None:
         pass

@@ -82,6 +82,15 @@ def test_what_came_of_it_is_said_in_words(seen: Seen, name: str, args: str, resu
     assert seen.done("a", name, args, result).progress == progress
 
 
+@pytest.mark.parametrize(("name", "args", "step"), [
+    ("signal", f"('{_RUN}', 'start')", "signal start"), ("scrub", "('offsite',)", "scrub offsite"),
+    ("archive_user_data", f"('{_RUN}', 'user_data.00')", "2 save user_data.00"),
+    ("archive_user_data", "('cut off…", "2 save user_data"), ("verify", "('cut off…", "5 verify in primary"),
+    ("health_check", "()", "health check")])
+def test_a_step_says_what_it_is_about(seen: Seen, name: str, args: str, step: str) -> None:
+    assert seen.done("a", name, args).step == step
+
+
 def test_progress_and_failures_are_said_while_they_are_so(seen: Seen) -> None:
     seen.event("received", "a", name="nightscan.dump_redis", args=f"('{_RUN}', 'redis')", kwargs="{}")
     seen.event("started", "a")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import re
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import redis
 
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.model import Tier
+from nightscan_tasks.world import environment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,7 +61,8 @@ def flower(crew: Any, until: Callable[..., Any]) -> Iterator[Flower]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "worker", "flower", f"--port={port}"], cwd=crew.folder,
-            env={**os.environ, **crew.environ, "FLOWER_BASIC_AUTH": f"{_USER}:{_PASSWORD}"},
+            env={**environment.of_processes(crew.folder), **crew.environ,
+                 "FLOWER_BASIC_AUTH": f"{_USER}:{_PASSWORD}"},
             stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         until(lambda: _listens(port) or process.poll() is not None, "Flower to listen")

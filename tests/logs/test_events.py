@@ -65,6 +65,8 @@ def work(name: str, *arguments: str, began: datetime = _NOW) -> Work:
      "not well: stale daily, told by mail"),
     (work("notify"), {"raised": [], "over": ["stale daily"], "told": ["mail", "slack"]}, "alert_over",
      "well again: stale daily, told by mail, slack"),
+    (work("monthly_report"), {"month": "2026-10", "sent": ["a@example.org", "b@example.org"]},
+     "report_mailed", "the report of 2026-10 is mailed to 2"),
 ])
 def test_what_was_done_is_one_line(task: Work, answer: Any, event: str, text: str) -> None:
     assert [(each.name, each.text) for each in done(task, answer)] == [(event, text)]
