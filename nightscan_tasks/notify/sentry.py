@@ -1,7 +1,8 @@
 """Sentry: errors, cron check-ins, and what failed of a run. Only imported where there is a DSN.
 
 A run reports itself, from the process that begins it and the one that settles it: the task that beat sends
-lasts milliseconds, and knows nothing of how it went. Sending is a thread's work; nobody waits for it.
+lasts milliseconds, and knows nothing of how it went. Sending is a thread's work; nobody waits for it,
+but for the two seconds that its library takes where a process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from nightscan_tasks.notify.reports import CheckIn, Failed
 from nightscan_tasks.notify.secrecy import Secrets
 from nightscan_tasks.settings import Settings
 
-FLUSH_SECONDS = 3.0
 _GRACE_MINUTES = 15
 
 Judge = Callable[[BaseException, dict[str, str]], bool]
@@ -80,8 +80,3 @@ def report(failed: Failed) -> None:
 def tag(tags: dict[str, str]) -> None:
     """Of whatever this task reports, until it ends."""
     sentry_sdk.get_isolation_scope().set_tags(tags)
-
-
-def flush() -> None:
-    """Wait a little until what was told is sent: for a process that ends now."""
-    sentry_sdk.flush(timeout=FLUSH_SECONDS)

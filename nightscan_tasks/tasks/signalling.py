@@ -34,8 +34,9 @@ _TRIES, _PAUSE_SECONDS = 6, 10
 @shared_task(name="nightscan.signal", bind=True)
 def signal(self: Task, run_id: str, phase: str) -> str:
     """Tell the dead man's switch that a run began (`start`), or how it ended (`success`, `fail`)."""
+    last = self.request.retries >= _TRIES - 1
     try:
-        return signalling.send_ping(System.from_env(), run_id, Phase(phase))
+        return signalling.send_ping(System.from_env(), run_id, Phase(phase), last=last)
     except NotPingedYet as exc:
         pause = _PAUSE_SECONDS * 2**self.request.retries
         raise self.retry(exc=exc, countdown=pause, max_retries=_TRIES - 1) from exc

@@ -7,7 +7,9 @@ never decides anything about the run: a ping that does not get through is on rec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Ending, Outcome, Run
@@ -39,23 +41,25 @@ def phase_of(ending: Ending) -> Phase:
     return _PHASES[ending]
 
 
-def send_ping(system: System, run_id: str, phase: Phase, *, seconds: float = PING_SECONDS) -> str:
+def send_ping(system: System, run_id: str, phase: Phase, *, seconds: float = PING_SECONDS,
+              last: bool = True) -> str:
     """Tell the switch of a run, and record how that went; the words, or empty where it is too late for them.
 
-    `NotPinged`, or `NotPingedYet` where another try is worth it.
+    `NotPinged`, or `NotPingedYet` where another try is worth it: that is on record only when it was the
+    `last`, or people would be told of what is well again a moment later.
     """
     run, outcome = system.ledger.opened(run_id), system.ledger.outcome(run_id)
     text = _text(run, outcome, phase)
     if not text or (phase is Phase.SUCCESS and outcome and system.clock() - outcome.settled_at > _STALE):
         return ""
-    tier, problem = run.set_id.tier, ""
+    tier, record = run.set_id.tier, partial(Pings(system.primary).record, run_id=run_id, phase=phase)
     try:
         ping(system.settings, Ping(tier, phase, run_id, text), seconds=seconds)
     except NotPinged as exc:
-        problem = str(exc)
+        if last or not exc.transient:
+            record(tier, system.clock(), problem=str(exc))
         raise
-    finally:
-        Pings(system.primary).record(tier, system.clock(), problem=problem, run_id=run_id, phase=phase)
+    record(tier, system.clock(), problem="")
     return text
 
 
@@ -158,24 +162,26 @@ def run_told(system: System, run: Run, work: Callable[[], Outcome], schedules: S
         sentry.connect(system.settings)
     report_begin(system, run, schedules)
     _ping_here(system, run, Phase.START, schedules)
-    owe(system, run.run_id)
+    with suppress(NightscanError):  # a store that is away: the run says so itself
+        owe(system, run.run_id)
     outcome = work()
-    if not Pings(system.primary).paid(run.run_id):
-        report_end(system, outcome, schedules)
-        _ping_here(system, run, phase_of(outcome.ending), schedules)
-        Pings(system.primary).pay(run.run_id, system.clock())
-    if _has_sentry(system):
-        sentry.flush()
+    with suppress(NightscanError):  # it went away since; the marker is still there
+        _tell_end_here(system, run, outcome, schedules)
     return outcome
 
 
+def _tell_end_here(system: System, run: Run, outcome: Outcome, schedules: Schedules) -> None:
+    pings = Pings(system.primary)
+    if not pings.paid(run.run_id):
+        report_end(system, outcome, schedules)
+        _ping_here(system, run, phase_of(outcome.ending), schedules)
+        pings.pay(run.run_id, system.clock())
+
+
 def _ping_here(system: System, run: Run, phase: Phase, schedules: Schedules) -> None:
-    if not is_pinged(system, run.set_id.tier, schedules):
-        return
-    try:
-        send_ping(system, run.run_id, phase, seconds=_LOCAL_SECONDS)
-    except NightscanError:  # it is on record; whoever waits for this backup need not wait for that
-        return
+    if is_pinged(system, run.set_id.tier, schedules):
+        with suppress(NightscanError):  # it is on record; who waits for the backup need not wait for that
+            send_ping(system, run.run_id, phase, seconds=_LOCAL_SECONDS)
 
 
 def _has_sentry(system: System) -> bool:
