@@ -40,7 +40,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "reap_restores": _often("nightscan.reap_restores", timedelta(minutes=5)),
         "make_up": _often("nightscan.make_up", timedelta(minutes=10)),
         "replicate": _often("nightscan.replicate", timedelta(hours=1)),
-        "notify": _often("nightscan.notify", timedelta(minutes=15)),
+        "notify": _often("nightscan.notify", timedelta(minutes=15), thorough=True),
     }
 
 
@@ -48,5 +48,5 @@ def _due(task: str, when: crontab, **kwargs: object) -> dict[str, Any]:
     return {"task": task, "schedule": when, "kwargs": kwargs, "options": _SENT_WHATEVER_HAPPENS}
 
 
-def _often(task: str, every: timedelta) -> dict[str, Any]:
-    return {"task": task, "schedule": every, "options": {"expires": every.total_seconds()}}
+def _often(task: str, every: timedelta, **kwargs: object) -> dict[str, Any]:
+    return {"task": task, "schedule": every, "kwargs": kwargs, "options": {"expires": every.total_seconds()}}

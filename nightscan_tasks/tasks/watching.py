@@ -26,23 +26,30 @@ _TELLING: dict[str, Any] = {"bind": True, "autoretry_for": (Busy,), "max_retries
 
 @shared_task(name="nightscan.check_freshness", **_TELLING)
 def check_freshness(self: Task) -> dict[str, Json]:
-    """Look at everything, also at what only the broker, the stores and the key ring know, and tell of it."""
+    """Look at everything, sample how full the stores are, and tell of it."""
     system = System.from_env()
     with suppress(NightscanError):  # the primary store is away: the look says so
         for store in system.stores:
             _sample(system, store)
-    return _tell(system, glance(system, self.app, keys=True))
+    return _tell(system, _thorough(system, self))
 
 
 @shared_task(name="nightscan.notify", **_TELLING)
-def notify(self: Task) -> dict[str, Json]:  # noqa: ARG001 - retried through it
-    """Look at what the ledger and the stores say, and tell of it; the rest is as the last check found it."""
+def notify(self: Task, *, thorough: bool = False) -> dict[str, Json]:
+    """Look at what the ledger and the stores say, and tell of it; the rest is as the last check found it.
+
+    With `thorough` also at the broker, its workers and the key ring: that takes seconds, and writes the
+    file of metrics.
+    """
     system = System.from_env()
-    return _tell(system, glance(system))
+    return _tell(system, _thorough(system, self) if thorough else glance(system))
 
 
-def _tell(system: System, seen: Overview) -> dict[str, Json]:
-    overview = _written(system.settings.metrics_file, seen)
+def _thorough(system: System, task: Task) -> Overview:
+    return _written(system.settings.metrics_file, glance(system, task.app, keys=True))
+
+
+def _tell(system: System, overview: Overview) -> dict[str, Json]:
     told = tell(system, overview)
     return {"health": overview.health.value, "problems": [each.key for each in overview.problems],
             **_as_json(told)}
