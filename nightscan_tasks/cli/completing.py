@@ -33,7 +33,7 @@ def quietly() -> None:
     """Where a shell asks: no warning and no error reaches the terminal, on which somebody is typing."""
     if os.environ.get(VARIABLE, "").endswith("_complete"):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        for each in (_Bash, _Zsh, _Fish):
+        for each in (Bash, Zsh, Fish):
             add_completion_class(each)
 
 
@@ -86,10 +86,11 @@ def _beginning(names: Sequence[str], incomplete: str) -> list[CompletionItem[str
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-class _Bash(BashComplete):
+class Bash(BashComplete):
     """Bash takes `--tier=da` for three words, of which it replaces the last."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before the one that is being typed, and that one."""
         args, incomplete = super().get_completion_args()
         return [each for number, each in enumerate(args)
                 if each != "=" or not number or not args[number - 1].startswith("--")], incomplete
@@ -106,9 +107,9 @@ class _OneWord(ShellComplete):
         return [CompletionItem(f"{option}={each.value}", each.type, each.help) for each in found]
 
 
-class _Zsh(_OneWord, ZshComplete):
+class Zsh(_OneWord, ZshComplete):
     """Zsh's."""
 
 
-class _Fish(_OneWord, FishComplete):
+class Fish(_OneWord, FishComplete):
     """Fish's."""

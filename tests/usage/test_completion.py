@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from nightscan_tasks.cli import nightscan
+from nightscan_tasks.cli.completing import VARIABLE, Bash
 
 Complete = Callable[..., list[str]]
 _SETS = ("daily/20261122T020000Z", "daily/20261123T020000Z", "weekly/20261122T020000Z")
@@ -145,14 +146,21 @@ def test_a_shell_completes_what_is_typed(completed: Complete, shell: str, line: 
     ("nightscan completion f", {"fish"}),
     ("nightscan --col", {"--color"}),
     ("nightscan list --tier=daily --store=p", {"primary"}),
+    ("nightscan alert test --channel ", {"mail", "slack"}),
 ])
-def test_everything_that_has_a_name_is_completed(completed: Complete, line: str, offered: set[str]) -> None:
-    assert set(completed("bash", line)) == offered
+def test_everything_that_has_a_name_is_completed(shell_environ: dict[str, str], line: str, offered: set[str],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    words = line.replace("=", " = ").split(" ")  # what the script of a bash gives, in this process
+    for name, value in {**shell_environ, "COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1),
+                        "BACKUP_EMAIL": "admin@example.org",
+                        "SLACK_WEBHOOK_URL": "https://hooks.example.org/services/x"}.items():
+        monkeypatch.setenv(name, value)
+    found = Bash(nightscan, {}, "nightscan", VARIABLE).complete()
+    assert {each.removeprefix("plain,") for each in found.splitlines()} == offered
 
 
 @pytest.mark.parametrize("environ", [
-    {"NIGHTSCAN_BACKUP_DIR": "/nowhere"}, {"REDIS_PORT": "zero"},
-    {"NIGHTSCAN_PRIMARY": "s3://nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}])
+    {"REDIS_PORT": "zero"}, {"NIGHTSCAN_PRIMARY": "s3://nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}])
 def test_where_nothing_is_known_nothing_is_printed(completed: Complete, environ: dict[str, str]) -> None:
     assert completed("bash", "nightscan verify ", **environ) == []  # and `completed` saw no error
 
