@@ -194,7 +194,9 @@ def _untold(page: Page) -> list[Problem]:
 
 
 def _unpinged(system: System) -> list[Problem]:
-    """The tiers of whose last run the dead man's switch could not be told."""
+    """The tiers of whose last run the dead man's switch could not be told, if there is one still."""
+    if not system.settings.ping_url.get_secret_value():
+        return []
     return [Problem(Kind.UNPINGED, tier.value, Severity.WARNING, seen.since,
                     {"tier": tier.value, "problem": seen.problem.partition("\n")[0]})
             for tier, seen in last_pings(system.primary).items() if not seen.ok]
