@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from nightscan_tasks.errors import StoreRefused
 from nightscan_tasks.ledger import record
@@ -66,18 +68,32 @@ class Book:
 
 
 def host_store(settings: Settings) -> Store:
-    """A private folder of this host, for as long as the primary store does not answer."""
-    folder = settings.temp_dir / f"nightscan-alerts-{os.getuid()}"
+    """A private folder of this host, for as long as the primary store does not answer; made if need be."""
+    folder = _host_folder(settings)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+    return _host_store(settings, folder)
+
+
+def host_page(settings: Settings) -> Page:
+    """What is open in the book of this host, where there is one."""
+    folder = _host_folder(settings)
+    return Book(_host_store(settings, folder)).page() if os.path.lexists(folder) else Page()
+
+
+def forget_host_page(settings: Settings) -> None:
+    """The book of this host is needed no more."""
+    shutil.rmtree(_host_folder(settings), ignore_errors=True)
+
+
+def _host_folder(settings: Settings) -> Path:
+    return settings.temp_dir / f"nightscan-alerts-{os.getuid()}"
+
+
+def _host_store(settings: Settings, folder: Path) -> Store:
     if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
         raise StoreRefused(f"{folder} belongs to somebody else; remove it, or set NIGHTSCAN_TEMP_DIR")
     return build_store("host", str(folder), settings.model_copy(update={"owner": ""}))
-
-
-def host_book(settings: Settings) -> Book:
-    """The book of this host."""
-    return Book(host_store(settings))
 
 
 def _key(alert: Alert) -> str:

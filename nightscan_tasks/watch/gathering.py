@@ -24,7 +24,7 @@ from nightscan_tasks.restore.rates import forecast_recovery
 from nightscan_tasks.rotation.gathering import reading
 from nightscan_tasks.system import PRIMARY, System
 from nightscan_tasks.watch.alert import Alert
-from nightscan_tasks.watch.book import Book, Page, host_book
+from nightscan_tasks.watch.book import Book, Page, host_page
 from nightscan_tasks.watch.finding import find_problems
 from nightscan_tasks.watch.freshness import plan_freshness
 from nightscan_tasks.watch.overview import (
@@ -220,7 +220,7 @@ def _blind(system: System, exc: NightscanError, asked: Asked) -> Overview:
     """What is seen without the primary store: that, and what was asked of others."""
     problem = Problem(Kind.UNREACHABLE, PRIMARY, Severity.CRITICAL, None, {
         "store": PRIMARY, "url": system.primary.url, "problem": str(exc).partition("\n")[0]})
-    page = host_book(system.settings).page()
+    page = host_page(system.settings)
     known: dict[str, Alert] = {alert.key: alert for alert in page.alerts}
     problems = (problem, *asked.problems)
     return Overview(system.site, system.clock(), problems, Health.CRITICAL,

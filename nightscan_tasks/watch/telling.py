@@ -18,7 +18,7 @@ from nightscan_tasks.lease import Leases
 from nightscan_tasks.notify import Channel, channels, deliver
 from nightscan_tasks.system import System
 from nightscan_tasks.watch.alert import Alert
-from nightscan_tasks.watch.book import Book, Page, host_book, host_store
+from nightscan_tasks.watch.book import Book, Page, forget_host_page, host_page, host_store
 from nightscan_tasks.watch.gathering import is_blind
 from nightscan_tasks.watch.message import compose
 from nightscan_tasks.watch.news import heard, joined, only, plan_alerts, plan_news, unheard
@@ -114,15 +114,15 @@ def _book(system: System) -> Iterator[tuple[Book, Page]]:
         except Busy:
             raise
         except NightscanError:
-            host = Leases(host_store(system.settings), system.clock, seconds=system.settings.lease_seconds)
-            stack.enter_context(host.hold(_LEASE, system.host))
-            mine = host_book(system.settings)
-            yield mine, joined(mine.page(), _readable(system))
+            store = host_store(system.settings)
+            leases = Leases(store, system.clock, seconds=system.settings.lease_seconds)
+            stack.enter_context(leases.hold(_LEASE, system.host))
+            yield Book(store), joined(Book(store).page(), _readable(system))
             return
-        book, mine = Book(system.primary), host_book(system.settings)
-        if (kept := mine.page()) != Page():  # from while the primary store was away
+        book = Book(system.primary)
+        if (kept := host_page(system.settings)) != Page():  # from while the primary store was away
             book.keep(joined(book.page(), kept))
-            mine.keep(Page())
+            forget_host_page(system.settings)
         yield book, book.page()
 
 

@@ -70,7 +70,7 @@ class Site:
 
     def save(self, *components: str, tier: Tier = Tier.MANUAL) -> SetId:
         outcome = backup.run_local(self.system, Request(Plan(tier, components or COMPONENTS, FOREVER)))
-        assert outcome.ending is Ending.GOOD, outcome
+        assert outcome.ending is Ending.GOOD, outcome.failures
         return outcome.set_id
 
     def with_settings(self, **more: str) -> System:
