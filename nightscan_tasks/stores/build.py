@@ -16,8 +16,8 @@ from nightscan_tasks.stores.retrying import Retrying
 _AS_OF = "as_of="
 _AUDIT = "audit"
 FOLDERS = (*(tier.value for tier in Tier), _AUDIT, "leases", "runs", "open", "restores", "open-restores",
-           "drills", "holds", "trusted", "reads", "scrubs", "rotation", "alerts", "samples", "reports",
-           "probe")
+           "drills", "holds", "trusted", "reads", "scrubs", "rotation", "alerts", "samples", "pings",
+           "reports", "probe")
 """Everything that is ever made at a store's root; `docs/privileges/s3` names the same."""
 
 

@@ -226,11 +226,12 @@ def asked(flower: Flower, path: str, login: str | None, body: bytes | None = Non
 def _locked(url: str) -> Iterator[None]:
     """A Redis that asks for a password."""
     with redis.Redis.from_url(url) as server:
+        before = server.config_get("requirepass")["requirepass"]
         server.config_set("requirepass", "unknown to anybody")
         try:
             yield
         finally:
-            server.config_set("requirepass", "")
+            server.config_set("requirepass", before)
 
 
 @contextlib.contextmanager

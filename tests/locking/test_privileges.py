@@ -25,6 +25,7 @@ from nightscan_tasks.backup import Request
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import Locked, StoreRefused
 from nightscan_tasks.ledger import Ending, book, holds, looks, reads, restores
+from nightscan_tasks.ledger.pings import PINGS
 from nightscan_tasks.model import Days, Plan, SetId, Tier
 from nightscan_tasks.replication import copy_set
 from nightscan_tasks.report.monthly_keeping import REPORTS
@@ -401,5 +402,5 @@ def test_every_folder_that_is_made_is_in_a_policy_and_swept() -> None:
     named = {pattern.split("/")[2] for role in ROLES for _, pattern in _statements(role) if "/" in pattern}
     made = {book.RUNS, book.OPEN, holds.HOLDS, holds.TRUSTED, reads.READS, reads.SCRUBS, restores.RESTORES,
             restores.OPEN_RESTORES, restores.DRILLS, looks.LOOK.partition("/")[0], lease.PREFIX, chain.PREFIX,
-            ALERTS, SAMPLES, REPORTS}
+            ALERTS, SAMPLES, REPORTS, PINGS}
     assert set(build.FOLDERS) == named == made | {tier.value for tier in Tier} | {"probe"}

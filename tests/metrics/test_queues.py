@@ -149,12 +149,12 @@ def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery,
 def test_a_worker_without_children_that_asks_knows_of_itself(app: Celery, broker: redis.Redis) -> None:
     found: list[QueueSeen] = []
 
-    @app.task(name="nightscan.check_freshness")
-    def check_freshness() -> None:
+    @app.task(name="nightscan.asks_while_it_works")
+    def asks() -> None:
         found.extend(look_at_queues(app, names=(CONTROL,), patience=AT_ONCE))
 
     with start_worker(app, pool="solo", queues=[CONTROL], perform_ping_check=False, shutdown_timeout=30):
-        check_freshness.delay()
+        asks.delay()
         until(lambda: bool(found))
     assert [len(each.workers or ()) for each in found] == [1]
 
