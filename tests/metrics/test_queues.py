@@ -130,7 +130,7 @@ def test_a_message_that_nobody_of_ours_sent_says_nothing(message: bytes) -> None
 def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery, broker: redis.Redis) -> None:
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **unacknowledged([HEAVY])}
 
-    @app.task(name="nightscan.upload")
+    @app.task(name="nightscan.upload", shared=False)
     def upload() -> None:
         broker.blpop(["release"], timeout=60)
 
@@ -149,7 +149,7 @@ def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery,
 def test_a_worker_without_children_that_asks_knows_of_itself(app: Celery, broker: redis.Redis) -> None:
     found: list[QueueSeen] = []
 
-    @app.task(name="nightscan.asks_while_it_works")
+    @app.task(name="nightscan.asks_while_it_works", shared=False)
     def asks() -> None:
         found.extend(look_at_queues(app, names=(CONTROL,), patience=AT_ONCE))
 
