@@ -22,6 +22,8 @@ from nightscan_tasks.verification import read_back
 
 _FOLLOWS_SNAPSHOT = ("user_data",)
 
+_SPEED_FROM_SECONDS = 0.5  # the first buffers come at once, and say nothing of a speed
+
 
 @dataclass
 class Progress:
@@ -56,7 +58,7 @@ class Progress:
         elapsed = max(time.monotonic() - self._began, 0.001) if self._began else 0.001
         return {"part": self.part, "phase": self.phase, "bytes": self.done_bytes,
                 "of_bytes": max(self.predicted_bytes, self.done_bytes),
-                "bytes_per_second": round(self.done_bytes / elapsed)}
+                "bytes_per_second": round(self.done_bytes / elapsed) if elapsed > _SPEED_FROM_SECONDS else 0}
 
 
 def dump(system: System, run_id: str, part: str, *,

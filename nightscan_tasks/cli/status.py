@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from nightscan_tasks.cli.session import Session, json_command
-from nightscan_tasks.cli.status_lines import lines
 from nightscan_tasks.language import language
 from nightscan_tasks.watch.problem import Health
 
@@ -29,7 +28,8 @@ def command(session: Session, *, thorough: bool, html: Path | None) -> None:
     as the last `nightscan.check_freshness` found it. The exit status is that of a monitoring plugin: 0 good,
     1 warning, 2 critical or unknown.
     """
-    from nightscan_tasks.report.status import as_json  # late: completion and help need none of it
+    from nightscan_tasks.cli.status_lines import lines  # late: completion and help need none of it
+    from nightscan_tasks.report.status import as_json
     from nightscan_tasks.tasks.glancing import glance
 
     system = session.system

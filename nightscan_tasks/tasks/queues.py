@@ -21,7 +21,7 @@ from redis.exceptions import NoPermissionError
 
 from nightscan_tasks.errors import TransientError
 from nightscan_tasks.settings import without_secret
-from nightscan_tasks.watch.overview import QueueSeen
+from nightscan_tasks.watch.queue import QueueSeen
 
 HEADER = "nightscan_sent_at"
 """Seconds since 1970, by the sender's clock."""

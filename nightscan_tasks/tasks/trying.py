@@ -65,4 +65,5 @@ def show(task: Task) -> Callable[[dict[str, Json]], None]:
 def sentence(progress: dict[str, Any]) -> str:
     """One progress report in words: `reading 412 MB of about 1.6 GB, 120 MB/s`."""
     done, total, rate = (size(float(progress[key])) for key in ("bytes", "of_bytes", "bytes_per_second"))
-    return f"{progress['phase']} {done} of about {total}, {rate}/s"
+    speed = f", {rate}/s" if progress["bytes_per_second"] else ""
+    return f"{progress['phase']} {done} of about {total}{speed}"

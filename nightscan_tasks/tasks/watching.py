@@ -15,7 +15,8 @@ from nightscan_tasks.report.metrics import MetricsUnwritten, write_metrics
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import PRIMARY, System
 from nightscan_tasks.tasks.glancing import glance
-from nightscan_tasks.watch import Kind, Overview, Problem, Severity
+from nightscan_tasks.watch.overview import Overview
+from nightscan_tasks.watch.problem import Kind, Problem, Severity
 from nightscan_tasks.watch.samples import Sample, Samples
 from nightscan_tasks.watch.telling import Telling, tell
 

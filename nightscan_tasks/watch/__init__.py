@@ -2,10 +2,6 @@
 
 `gathering` reads ledger, stores and broker into one `Overview`; `problem` and the modules beside it decide
 purely what in it is wrong; `alert` and its neighbours decide what is news to whom.
+
+Nothing is imported here: every process that sends a message loads a little of this, and few all of it.
 """
-
-from nightscan_tasks.watch.alert import Alert, Told
-from nightscan_tasks.watch.overview import Overview
-from nightscan_tasks.watch.problem import Health, Kind, Problem, Severity, health
-
-__all__ = ["Alert", "Health", "Kind", "Overview", "Problem", "Severity", "Told", "health"]

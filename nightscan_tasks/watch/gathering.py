@@ -31,13 +31,13 @@ from nightscan_tasks.watch.overview import (
     Due,
     KeySeen,
     Overview,
-    QueueSeen,
     Removal,
     RunSeen,
     SetSeen,
     StoreSeen,
 )
 from nightscan_tasks.watch.problem import Health, Kind, Problem, Severity, health
+from nightscan_tasks.watch.queue import QueueSeen
 from nightscan_tasks.watch.running import see_run
 from nightscan_tasks.watch.samples import Samples, plan_filling
 from nightscan_tasks.watch.sets import Shelf, see_sets, side_by_side

@@ -17,6 +17,7 @@ from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.restore.rates import Recovery
 from nightscan_tasks.watch.alert import Alert
 from nightscan_tasks.watch.problem import Health, Problem, Severity
+from nightscan_tasks.watch.queue import QueueSeen
 
 
 @dataclass(frozen=True)
@@ -133,16 +134,6 @@ class Removal:
     set_id: SetId
     expires_at: datetime
     kept_by: str = ""
-
-
-@dataclass(frozen=True)
-class QueueSeen:
-    """One queue. None is not known: the broker cannot be asked that."""
-
-    name: str
-    workers: tuple[str, ...] | None = None
-    depth: int | None = None
-    oldest_seconds: float | None = None
 
 
 @dataclass(frozen=True)

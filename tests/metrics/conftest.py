@@ -17,7 +17,8 @@ from nightscan_tasks.report.metrics import metrics_text
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.glancing import glance
-from nightscan_tasks.watch.overview import Filling, KeySeen, Overview, QueueSeen
+from nightscan_tasks.watch.overview import Filling, KeySeen, Overview
+from nightscan_tasks.watch.queue import QueueSeen
 from nightscan_tasks.world.history import write_history
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)

@@ -20,7 +20,7 @@ from nightscan_tasks.errors import TransientError
 from nightscan_tasks.settings import load
 from nightscan_tasks.tasks import queues
 from nightscan_tasks.tasks.queues import HEADER, look_at_queues, waiting_seconds
-from nightscan_tasks.watch.overview import QueueSeen
+from nightscan_tasks.watch.queue import QueueSeen
 from worker.configuration import configure
 from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, unacknowledged
 

@@ -27,11 +27,11 @@ from nightscan_tasks.watch.overview import (
     KeySeen,
     Overview,
     Phase,
-    QueueSeen,
     RunningSeen,
     WorkSeen,
 )
 from nightscan_tasks.watch.problem import Health, Kind, Problem, Severity
+from nightscan_tasks.watch.queue import QueueSeen
 
 HOME = Path(nightscan_tasks.__file__).parent
 EVIL = "<script>alert('x')</script>\"'&"

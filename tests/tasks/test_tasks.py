@@ -56,6 +56,9 @@ def test_a_task_goes_to_the_queue_of_its_kind(application: Celery, name: str) ->
 
 
 def test_a_message_arrives_in_its_queue_alone(celery_app: Celery) -> None:
+    with celery_app.connection_for_write() as connection:  # in memory: other tests left messages there
+        for queue in QUEUES:
+            queue(connection.default_channel).purge()
     celery_app.send_task("nightscan.dump_redis", args=("daily-20261123T020000Z", "redis"))
     with celery_app.connection_for_write() as connection:
         waiting = {queue.name: queue(connection.default_channel).get(no_ack=True) for queue in QUEUES}
