@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -45,19 +46,35 @@ _SMALL_BYTES = 2_000_000
 
 
 _LONGEST = ("test_chaos", "test_nowhere", "test_demo", "test_signed", "test_workers", "test_scenarios",
-            "test_watched", "test_killed", "test_bootstrap", "test_lost")
-_LONG = ("integration", "cli", "restore", "drill", "install", "world", "usage", "page", "database")
+            "test_watched", "test_killed", "test_lost")
+_LONG = ("integration", "cli", "restore", "drill", "install", "world")
+_SHORT_AFTER_EACH = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits the longest comes first, so that nobody waits for a file that was begun late."""
-    items.sort(key=_place)
+    """Files that mostly wait are begun early, with a few between them that mostly compute.
+
+    So nobody waits at the end for a file that was begun late, and the processors have something to do.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    long = deque(sorted((path for path in files if _waits(path)), key=_place))
+    short = deque(path for path in files if not _waits(path))
+    ordered: list[pytest.Item] = []
+    while long or short:
+        for queue, number in ((long, 1), (short, _SHORT_AFTER_EACH)):
+            for _ in range(min(number, len(queue))):
+                ordered += files[queue.popleft()]
+    items[:] = ordered
 
 
-def _place(item: pytest.Item) -> int:
-    if item.path.stem in _LONGEST:
-        return _LONGEST.index(item.path.stem) - len(_LONGEST)
-    return 0 if item.path.parent.name in _LONG else 1
+def _waits(path: Path) -> bool:
+    return path.stem in _LONGEST or path.parent.name in _LONG
+
+
+def _place(path: Path) -> int:
+    return _LONGEST.index(path.stem) if path.stem in _LONGEST else len(_LONGEST)
 
 
 @dataclass(frozen=True)

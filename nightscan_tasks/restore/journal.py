@@ -43,8 +43,16 @@ def open_journal(system: System) -> Journal:
 def journals(system: System) -> Iterator[Journal]:
     """Every journal there may be, that of the primary store first."""
     yield Journal(system.restores, system.leases)
-    if (system.settings.root / LOCAL_FOLDER).is_dir():
+    if _is_there(system.settings.root / LOCAL_FOLDER):
         yield _local(system, None)
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether there is a folder; who may not look there restores nothing there either."""
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return False
 
 
 def find(system: System, run_id: str) -> tuple[Journal, RestoreState]:
