@@ -118,7 +118,8 @@ class SetId:
     taken_at: datetime
 
     def __str__(self) -> str:
-        return f"{self.tier}/{self.taken_at.astimezone(UTC).strftime(_STAMP)}"
+        taken_at = self.taken_at.astimezone(UTC)
+        return f"{self.tier}/{taken_at.year:04}{taken_at:%m%dT%H%M%SZ}"  # C's %Y pads no year
 
     @classmethod
     def at(cls, tier: Tier, now: datetime) -> SetId:
