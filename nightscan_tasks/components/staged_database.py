@@ -103,7 +103,12 @@ def unlock(connection: Connection, name: str) -> None:
 
 def drop(connection: Connection, name: str) -> None:
     """Remove a database and end its sessions; one that is not there is no error."""
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    removal = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        connection.execute(removal + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        # Autovacuum is in it, which we may not end; without FORCE the server ends its own, and waits for it.
+        connection.execute(removal)
 
 
 def create(connection: Connection, name: str, wanted: Mapping[str, Json]) -> None:
