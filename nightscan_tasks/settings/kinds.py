@@ -41,6 +41,27 @@ def _above_zero(value: int) -> int:
     return value
 
 
+def _not_below_zero(value: int) -> int:
+    if value < 0:
+        raise ValueError("must be 0 or more")
+    return value
+
+
+def _nice(value: int) -> int:
+    if not 0 <= value <= 19:  # noqa: PLR2004 - the range that needs no rights
+        raise ValueError("must be from 0 to 19")
+    return value
+
+
+def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", each):
+            raise ValueError(f"{each!r} is no host's name: letters, digits and hyphens, without its domain")
+    if len({each.lower() for each in value}) < len(value):
+        raise ValueError("a host is named twice")
+    return value
+
+
 def _percent(value: int) -> int:
     if not 0 <= value <= 100:  # noqa: PLR2004 - per cent
         raise ValueError("must be from 0 to 100")
@@ -82,7 +103,8 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if value.lower() not in words:
-            raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+            named = [word or "empty" for word in words]
+            raise ValueError(f"must be {', '.join(named[:-1])} or {named[-1]}")
         return value.lower()
 
     return check
@@ -132,6 +154,12 @@ StoreBytes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), After
 LanguageCode = Annotated[str, AfterValidator(_one_of("en", "fr"))]
 SmtpSecurity = Annotated[str, AfterValidator(_one_of("none", "starttls", "tls"))]
 LogFormat = Annotated[str, AfterValidator(_one_of("text", "json"))]
+DumpFormat = Annotated[str, AfterValidator(_one_of("sql", "directory"))]
+Ionice = Annotated[str, AfterValidator(_one_of("", "best-effort", "idle"))]
+Nice = Annotated[int, AfterValidator(_nice)]
+Days = Annotated[int, AfterValidator(_not_below_zero)]
+Limit = Annotated[int, AfterValidator(_not_below_zero)]
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_names)]
 Fingerprints = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_fingerprints)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Port = Annotated[int, AfterValidator(_port)]

@@ -26,6 +26,7 @@ from nightscan_tasks.settings.kinds import (
     Zone,
 )
 from nightscan_tasks.settings.naming import named
+from nightscan_tasks.settings.scaling import Scaling
 from nightscan_tasks.settings.watching import Watching
 
 _GUIDE_ETC = (
@@ -37,7 +38,7 @@ _GUIDE_ETC = (
 )
 
 
-class Settings(Watching):
+class Settings(Scaling, Watching):
     """Everything that can be set. The field's alias is the variable's name; secrets print as stars."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True,
@@ -278,9 +279,10 @@ class Settings(Watching):
 
 
 def variables() -> dict[str, str]:
-    """Every variable's name, and the field that holds it: what is saved first, then who watches it."""
+    """Every variable's name, and the field that holds it: what is saved, how fast, then who watches it."""
     names = {}
-    for field in sorted(Settings.model_fields, key=Watching.model_fields.__contains__):
+    groups = (Watching.model_fields, Scaling.model_fields)
+    for field in sorted(Settings.model_fields, key=lambda field: [field in group for group in groups]):
         info = Settings.model_fields[field]
         alias = info.validation_alias
         if isinstance(alias, AliasChoices):
