@@ -7,8 +7,10 @@ from collections.abc import Callable
 from nightscan_tasks.backup.dumping import Progress, holder
 from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.errors import Busy, LeaseLost
+from nightscan_tasks.jobs import job
 from nightscan_tasks.ledger import Copied, Run
 from nightscan_tasks.model import Json, PartRecord
+from nightscan_tasks.priority import standing_back
 from nightscan_tasks.replication import after, copy_artifact, has
 from nightscan_tasks.system import System
 
@@ -17,8 +19,8 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
            watch: Callable[[dict[str, Json]], None] | None = None) -> Copied | None:
     """Copy a part's artifacts to an offsite store and read them back. Done before: returns at once.
 
-    None: the part failed, so there is nothing to copy. `Busy`: the part is not saved yet, or
-    another worker copies it: ask again.
+    None: the part failed, so there is nothing to copy. `Busy`: the part is not saved yet, this host has
+    jobs enough, or another worker copies it: ask again.
     """
     run = system.ledger.opened(run_id)
     started = system.ledger.started(run_id)
@@ -34,10 +36,10 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
         return copied
     work = f"{part}@{store_name}"
     progress = Progress(work, sum(each.stored_bytes for each in record.artifacts), watch, phase="copying")
-    with system.leases.hold(f"{run_id}/{work}", holder(system), along=[lease_of(system, run, started)],
-                            progress=progress.values) as check:
+    with job(system.settings), system.leases.hold(f"{run_id}/{work}", holder(system), along=[
+            lease_of(system, run, started)], progress=progress.values) as check:
         progress.check = check
-        copied = _copy(system, run, record, store_name, progress)
+        copied = standing_back(system.settings, lambda: _copy(system, run, record, store_name, progress))
         check()
         system.ledger.copy(run_id, copied)
     return copied

@@ -14,8 +14,10 @@ from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.backup.sealing import sealed
 from nightscan_tasks.components.base import Component, Dump, PlainStream, Shared
 from nightscan_tasks.errors import Busy, DumpIncomplete, LeaseLost, NightscanError
+from nightscan_tasks.jobs import job
 from nightscan_tasks.ledger import Run, Snapshot
 from nightscan_tasks.model import Artifact, Chunks, Failure, Json, PartRecord, Report
+from nightscan_tasks.priority import standing_back
 from nightscan_tasks.streams import BlockHashes, Tally
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import read_back
@@ -65,7 +67,8 @@ def dump(system: System, run_id: str, part: str, *,
          watch: Callable[[dict[str, Json]], None] | None = None) -> PartRecord:
     """Save one part, and return its record. What is there already, and whole, is returned at once.
 
-    `Busy`: another worker is at it, or the database's snapshot is not taken yet: ask again.
+    `Busy`: another worker is at it, this host has jobs enough, or the database's snapshot is not taken yet:
+    ask again.
     Anything else that is raised failed this try and left nothing that counts as saved.
     """
     run = system.ledger.opened(run_id)
@@ -76,12 +79,13 @@ def dump(system: System, run_id: str, part: str, *,
         return record
     snapshot = _snapshot(system, run, part)
     progress = Progress(part, watch=watch)
-    with system.leases.hold(f"{run_id}/{part}", holder(system), along=[lease_of(system, run, started)],
-                            progress=progress.values) as check:
+    with job(system.settings), system.leases.hold(f"{run_id}/{part}", holder(system), along=[
+            lease_of(system, run, started)], progress=progress.values) as check:
         if record := whole(system, run, part):  # saved by another between our look and our lease
             return record
         progress.check = check
-        record = sealed(system, run_id, _save(system, run, part, snapshot, progress))
+        saved = standing_back(system.settings, lambda: _save(system, run, part, snapshot, progress))
+        record = sealed(system, run_id, saved)
         check()
         system.ledger.save(run_id, record)
     if record.problem:

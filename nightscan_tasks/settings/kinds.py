@@ -47,6 +47,12 @@ def _not_below_zero(value: int) -> int:
     return value
 
 
+def _limit(value: int) -> int:
+    if value < 0 or 0 < value < 1000:  # noqa: PLR2004 - below, somebody meant another unit
+        raise ValueError("must be 0, or 1000 and more: it is in bytes a second")
+    return value
+
+
 def _nice(value: int) -> int:
     if not 0 <= value <= 19:  # noqa: PLR2004 - the range that needs no rights
         raise ValueError("must be from 0 to 19")
@@ -158,7 +164,7 @@ DumpFormat = Annotated[str, AfterValidator(_one_of("sql", "directory"))]
 Ionice = Annotated[str, AfterValidator(_one_of("", "best-effort", "idle"))]
 Nice = Annotated[int, AfterValidator(_nice)]
 Days = Annotated[int, AfterValidator(_not_below_zero)]
-Limit = Annotated[int, AfterValidator(_not_below_zero)]
+Limit = Annotated[int, AfterValidator(_limit)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_names)]
 Fingerprints = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_fingerprints)]
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -32,15 +32,21 @@ class Scaling(BaseSettings):
     database_jobs: Positive = named("NIGHTSCAN_DATABASE_JOBS", "4", 2,
                                     "how many connections dump the database side by side, in that format")
 
-    jobs: Positive = named("NIGHTSCAN_JOBS", "4", 2,
-                           "how many tasks a worker does side by side, and how many parts a run with --local")
+    jobs: Positive = named(
+        "NIGHTSCAN_JOBS", "4", 2,
+        "how many dumps, archives and copies this host makes at a time, all its workers together; also how "
+        "many tasks a worker does")
     upload_bytes_per_second: Limit = named(
         "NIGHTSCAN_UPLOAD_BYTES_PER_SECOND", "10000000", 0,
-        "how fast this host sends to stores, all its processes together; 0: as fast as it goes")
+        "how fast this host sends to stores over a network, all its processes together; 0: no limit")
     download_bytes_per_second: Limit = named(
         "NIGHTSCAN_DOWNLOAD_BYTES_PER_SECOND", "20000000", 0,
-        "how fast this host reads from stores, all its processes together; 0: as fast as it goes")
+        "how fast this host reads from stores over a network, all its processes together; 0: no limit")
     nice: Nice = named("NIGHTSCAN_NICE", "10", 0,
-                       "how far dumps stand back for others' use of the processor, from 0 to 19")
-    ionice: Ionice = named("NIGHTSCAN_IONICE", "idle", "",
-                           "how dumps use the disk: `idle`, `best-effort` (last in its class); empty: as all")
+                       "how far dumps and copies stand back for others' use of the processor, from 0 to 19")
+    ionice: Ionice = named(
+        "NIGHTSCAN_IONICE", "idle", "",
+        "how dumps and copies use the disk: `idle`, `best-effort` (last in its class); empty: as all")
+    runtime_dir: Path | None = named(
+        "NIGHTSCAN_RUNTIME_DIR", "/run/nightscan", None,
+        "where this host's processes share limits and jobs; empty: nightscan-UID below NIGHTSCAN_TEMP_DIR")
