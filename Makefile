@@ -35,8 +35,8 @@ format: install ## let ruff mend what it can
 chaos: install ## a hundred runs with random faults, checked against a model; SEED=… repeats one, RUNS=…
 	@$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
-bench: install ## how fast and how small, against what a user would use instead
-	@$(BIN)/python -m benchmarks
+bench: install ## how fast and how small, against what a user would use instead; BENCH=database, …
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 screenshots: install ## the pictures in docs/images, from a simulated past; SHOTS=… takes some
 	@$(PYTHON) -m tools.browser

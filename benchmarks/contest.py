@@ -1,54 +1,93 @@
-"""Ways to do the same thing, timed in turn."""
+"""Contenders, each of which does the same tasks in turn, round after round."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import statistics
-import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-ROUNDS = 3
+from rich.console import Console
+
+from benchmarks.measuring import Command, Measured
+from benchmarks.outcome import Row, Table, merged
+
+
+def _nothing() -> None:
+    """What is done where nothing has to be."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """The median time of one way, in seconds, and all of them."""
+class Step:
+    """One task of a contender's. `table` is where it is shown.
+
+    `before` is not timed. `stored` says how much there is in the store, to tell what the task added.
+    Then `after`, timed too, but told of in a table of its own: the two together.
+    """
+
+    table: str
+    command: Command
+    before: Callable[[], object] = _nothing
+    stored: Callable[[], int] | None = None
+    after: tuple[str, Command] | None = None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who takes part: `fresh` forgets all that it did before, then come its steps, one after the other, and
+    `gone` makes room for the next.
+    """
 
     name: str
-    seconds: float
-    rounds: tuple[float, ...]
+    steps: Sequence[Step]
+    fresh: Callable[[], object] = _nothing
+    gone: Callable[[], object] = _nothing
 
 
-def contest(ways: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS,
-            prepare: Callable[[], object] | None = None) -> dict[str, Result]:
-    """Run the first way once to warm up what all share, then all of them in turn, `rounds` times.
+@dataclass(frozen=True)
+class Task:
+    """What a table is about: its title, whom the ratios are taken of, and what each contender checks."""
 
-    `prepare` comes before each of them and is not timed.
+    title: str
+    against: str
+    note: str = ""
+
+
+def contest(contenders: Sequence[Contender], tasks: dict[str, Task], *, rounds: int, console: Console,
+            shared: Callable[[], object] = _nothing) -> tuple[Table, ...]:
+    """Every contender in turn, all of its steps, `rounds` times; the tables in the order of `tasks`.
+
+    `shared` comes before each contender, for what has to be the same for all: it reads the source, so
+    that nobody is the first to read it from the disk. What others have not written yet is written first.
     """
-    prepare = prepare or (lambda: None)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    prepare()
-    next(iter(ways.values()))()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            prepare()
-            os.sync()  # nobody pays for what another left in the cache
-            began = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - began)
-    return {name: Result(name, statistics.median(taken), tuple(taken)) for name, taken in times.items()}
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for number in range(rounds):
+        for contender in contenders:
+            contender.fresh()
+            shared()
+            for step in contender.steps:
+                for table, row in _done(contender.name, step):
+                    rows[table, contender.name].append(row)
+                    console.print(f"  round {number + 1} of {rounds}: {contender.name}: "
+                                  f"{tasks[table].title.lower()}: {row.seconds:.2f} s", highlight=False)
+            contender.gone()
+    return tuple(Table(task.title, task.against,
+                       tuple(merged(rows[key, each.name]) for each in contenders if (key, each.name) in rows),
+                       task.note)
+                 for key, task in tasks.items() if any(table == key for table, _ in rows))
 
 
-def shell(script: str, *, env: Mapping[str, str], cwd: Path) -> Callable[[], None]:
-    """A way that is a shell pipeline, whose every part has to succeed."""
-    bash = shutil.which("bash") or "/bin/bash"
+def _done(name: str, step: Step) -> list[tuple[str, Row]]:
+    step.before()
+    os.sync()
+    had = step.stored() if step.stored else 0
+    first = step.command.run()
+    told = [(step.table, _row(name, first, step.stored() - had if step.stored else None))]
+    if step.after:
+        table, command = step.after
+        told.append((table, _row(name, first + command.run(), told[0][1].stored_bytes)))
+    return told
 
-    def run() -> None:
-        subprocess.run([bash, "-o", "pipefail", "-c", script], check=True, cwd=cwd,
-                       env={**os.environ, **env})
 
-    return run
+def _row(name: str, measured: Measured, stored_bytes: int | None) -> Row:
+    return Row(name, (measured,), stored_bytes)

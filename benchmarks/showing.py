@@ -1,0 +1,72 @@
+"""Outcomes as texts: for a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from benchmarks.outcome import Outcome, Row, Sheet, Table
+from nightscan_tasks.wording import size
+
+
+def sheets(outcome: Outcome) -> Iterator[Sheet]:
+    """All of an outcome's tables, as they are shown."""
+    yield from map(sheet, outcome.found.tables)
+    yield from outcome.found.sheets
+
+
+def sheet(table: Table) -> Sheet:
+    """A table with its medians, ratios, all rounds, bytes stored and memory."""
+    measure = table.measure
+    stores = any(row.stored_bytes is not None for row in table.rows)
+    columns = ("", "seconds", "ratio", *(("stored",) if stores else ()), "processor s", "memory, all",
+               "memory, largest", "rounds")
+    return Sheet(f"{table.title} (ratio: of {measure.name})", columns,
+                 tuple(_cells(row, measure, stores=stores) for row in table.rows), table.note)
+
+
+def _cells(row: Row, measure: Row, *, stores: bool) -> tuple[str, ...]:
+    stored = "-" if row.stored_bytes is None else size(row.stored_bytes)
+    return (row.name, f"{row.seconds:.2f}", f"{row.seconds / measure.seconds:.2f}",
+            *((stored,) if stores else ()), f"{row.cpu_seconds:.2f}", _memory(row.tree_bytes),
+            _memory(row.process_bytes), " ".join(f"{each.seconds:.2f}" for each in row.rounds))
+
+
+def _memory(count: int) -> str:
+    return size(count) if count else "-"
+
+
+def markdown(shown: Sheet) -> str:
+    """A Markdown table below its title, and its note."""
+    aligned = ["---", *["---:"] * (len(shown.columns) - 1)]
+    rows = [shown.columns, aligned, *shown.rows]
+    lines = ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
+    return "\n".join([f"### {shown.title}", "", *lines, *(["", shown.note] if shown.note else [])])
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """All of it, for a person who waited for it."""
+    console.rule(outcome.title)
+    console.print(outcome.about, highlight=False)
+    console.print("; ".join(f"{name}: {value}" for name, value in outcome.head.facts), highlight=False)
+    for shown in sheets(outcome):
+        console.print(_rich(shown))
+        if shown.note:
+            console.print(shown.note, style="dim", highlight=False)
+    for told in outcome.left_out:
+        console.print(told, style="yellow", highlight=False)
+
+
+def _rich(shown: Sheet) -> RichTable:
+    table = RichTable(title=shown.title, title_justify="left")
+    for place, column in enumerate(shown.columns):
+        table.add_column(column, justify="right" if place else "left", no_wrap=place < 2)
+    for row in shown.rows:
+        table.add_row(*row)
+    return table
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
