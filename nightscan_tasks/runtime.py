@@ -35,8 +35,8 @@ def opened(settings: Settings, name: str) -> Iterator[int]:
         descriptor = _open(_ready(folder, own=settings.runtime_dir is None), name)
     except OSError as exc:
         raise SettingsError(f"{folder / name} cannot be used: {exc.strerror}; the processes of this host "
-                            f"keep limits there that they share: let NIGHTSCAN_RUNTIME_DIR name a folder that all "
-                            f"their users may write to") from exc
+                            f"keep limits there that they share: let NIGHTSCAN_RUNTIME_DIR name a folder "
+                            f"that all their users may write to") from exc
     try:
         yield descriptor
     finally:

@@ -11,6 +11,8 @@ from nightscan_tasks.model import Tier
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.directory import DirectoryStore
+from nightscan_tasks.stores.paced import Paced, network_of
+from nightscan_tasks.stores.pacing import Paces
 from nightscan_tasks.stores.retrying import Retrying
 
 _AS_OF = "as_of="
@@ -46,7 +48,12 @@ def build_store(name: str, url: str, settings: Settings) -> Store:
 def _directory(name: str, path: str, settings: Settings) -> Store:
     if not path:
         raise SettingsError(f"the {name} store has no path; for example /opt/nightscan/backups")
-    return Retrying(DirectoryStore(name, Path(path), owner=settings.owner))
+    store = DirectoryStore(name, Path(path), owner=settings.owner)
+    paces = Paces.of(settings)
+    # Asked only where it matters: a mount that does not answer would be waited for.
+    if paces != Paces() and network_of(Path(path)):
+        return Retrying(Paced(store, paces))
+    return Retrying(store)
 
 
 def is_s3(url: str) -> bool:
@@ -70,7 +77,7 @@ def _s3(name: str, parts: SplitResult, settings: Settings) -> Store:
     moment = _moment(name, unquote(parts.query))
     store = S3Store(name, parts.netloc, unquote(parts.path), endpoint=settings.s3_endpoint,
                     storage_class=settings.s3_storage_class,
-                    transfer=Transfer(cutter=Cutter(temp_dir=settings.temp_dir)),
+                    transfer=Transfer(cutter=Cutter(temp_dir=settings.temp_dir), paces=Paces.of(settings)),
                     keeping=Keeping(settings.s3_lock_mode, _days(settings), folders=FOLDERS))
     return Retrying(store if moment is None else store.as_of(moment))
 

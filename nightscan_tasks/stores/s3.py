@@ -13,6 +13,7 @@ from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.model import Buffer, Chunks, Stored
 from nightscan_tasks.stores import keys
 from nightscan_tasks.stores.base import Entry, StoreHealth
+from nightscan_tasks.stores.pacing import Paces
 from nightscan_tasks.stores.parts import Cutter
 from nightscan_tasks.stores.probing import probe_by_writing, sweep_probes
 from nightscan_tasks.stores.s3_as_of import AsOf
@@ -26,10 +27,11 @@ from nightscan_tasks.streams import Tally
 
 @dataclass(frozen=True)
 class Transfer:
-    """How bytes travel: the cutting into parts, and how long and how often a server is asked."""
+    """How bytes travel: the cutting into parts, how long and how often a server is asked, and how fast."""
 
     cutter: Cutter = field(default_factory=Cutter)
     limits: Limits = field(default_factory=Limits)
+    paces: Paces = field(default_factory=Paces)
 
 
 class S3Store:
@@ -50,7 +52,7 @@ class S3Store:
         self._storage_class = storage_class
         self._transfer = transfer or Transfer()
         self._bucket = Bucket(name, bucket, self._url, endpoint=endpoint,
-                              limits=self._transfer.limits)
+                              limits=self._transfer.limits, paces=self._transfer.paces)
         self._versions = Versions(self._bucket)
         self._keeping = keeping or Keeping()
         self._brief: dict[str, str] = {}  # what was last written to short-lived keys, while versions are kept

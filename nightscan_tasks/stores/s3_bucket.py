@@ -18,6 +18,8 @@ from urllib3.exceptions import HTTPError
 
 from nightscan_tasks.errors import AlreadyExists, NightscanError, NotFound, StoreError, StoreRefused
 from nightscan_tasks.settings import without_secret
+from nightscan_tasks.stores import s3_body
+from nightscan_tasks.stores.pacing import Paces
 from nightscan_tasks.stores.s3_errors import Request, code_of, status_of
 
 FAILURES = (BotoCoreError, ClientError, HTTPError, OSError)
@@ -47,15 +49,17 @@ class Limits:
 
 
 class Bucket:
-    """What a store, an upload and a download ask of their server.
+    """What a store, an upload and a download ask of their server, and how fast their bytes go.
 
     `versioned` is whether the bucket keeps versions, None as long as no answer has told.
     """
 
     versioned: bool | None = None
 
-    def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits) -> None:
+    def __init__(self, store: str, bucket: str, url: str, *, endpoint: str, limits: Limits,
+                 paces: Paces | None = None) -> None:
         self.limits = limits
+        self.paces = paces or Paces()
         self._store = store
         self._bucket = bucket
         self._url = url
@@ -155,6 +159,7 @@ class Bucket:
                 session.register_component("data_loader", _DESCRIPTIONS)
                 self._client = session.create_client(
                     "s3", endpoint_url=self._endpoint or None, config=self._config())
+                s3_body.connect(self._client)
             return self._client
 
     def _config(self) -> Config:

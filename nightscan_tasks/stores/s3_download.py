@@ -32,7 +32,7 @@ class Download:
         done_bytes = resumed_at = cuts = 0
         while done_bytes < self._stored_bytes:
             try:
-                chunk = self._body.read(_READ_BYTES)
+                chunk = self._body.read(self._turn(self._stored_bytes - done_bytes))
                 if not chunk:
                     raise ConnectionResetError("the answer ended early")
             except FAILURES as exc:
@@ -50,6 +50,11 @@ class Download:
     def close(self) -> None:
         """End the connection, wherever the reading was."""
         self._body.close()
+
+    def _turn(self, left_bytes: int) -> int:
+        """How much is read now, at most; where the host has a limit, once it is this reader's turn."""
+        pace = self._bucket.paces.down
+        return _READ_BYTES if pace is None else pace.take(left_bytes)
 
     def _resume(self, done_bytes: int) -> None:
         self.close()

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from nightscan_tasks.errors import AlreadyExists, NightscanError, NotFound, StoreError
 from nightscan_tasks.stores.parts import Part
+from nightscan_tasks.stores.s3_body import PacedBody
 from nightscan_tasks.stores.s3_bucket import Bucket
 
 _TOKEN = "write"  # noqa: S105 - the name of a metadata field, not a secret
@@ -54,7 +55,7 @@ class Upload:
         # records and manifests are smaller, and some live for seconds.
         small = part.stored_bytes < _IA_LEAST_BYTES
         try:
-            return self._commit("put_object", part.checksum, Body=part.body,
+            return self._commit("put_object", part.checksum, Body=self._body(part),
                                 ChecksumSHA256=part.checksum,
                                 **self._born("STANDARD" if small else self._storage_class))
         finally:
@@ -91,12 +92,19 @@ class Upload:
         try:
             answer = self._bucket.call(
                 "upload_part", Key=self._path, UploadId=upload_id, PartNumber=part.number,
-                Body=part.body, ChecksumSHA256=part.checksum)
+                Body=self._body(part), ChecksumSHA256=part.checksum)
             self._check(answer, part.checksum)
             return {"PartNumber": part.number, "ETag": answer["ETag"],
                     "ChecksumSHA256": part.checksum}
         finally:
             part.drop()
+
+    def _body(self, part: Part) -> bytearray | IO[bytes] | PacedBody:
+        pace = self._bucket.paces.up
+        if pace is None:
+            return part.body
+        pace.check()
+        return PacedBody(part.body, part.stored_bytes, pace)
 
     def _commit(self, operation: str, checksum: str, **arguments: Any) -> Written:
         """The request that makes the object visible, and whether it did."""
