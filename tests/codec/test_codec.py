@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,39 @@ def test_plain_bytes_are_counted_and_hashed(ring: Any, recipient: str) -> None:
 def test_text_shrinks_and_sound_hardly_grows() -> None:
     assert len(encode(Codec(), TEXT)) < len(TEXT) / 2
     assert len(encode(Codec(), RANDOM)) < len(RANDOM) * 1.001
+
+
+def recording(sigma: float) -> bytes:
+    """A mebibyte of 16-bit sound as microphones give it: its high bytes say little, its low ones much."""
+    chance = random.Random(11)
+    heard = array("h", (int(chance.gauss(0, sigma)) for _ in range(48_000)))
+    return (heard.tobytes() * 12)[:_MIB]  # repeated farther away than deflate looks back
+
+
+def deflated(block: bytes) -> bool:
+    """Whether an encoded block was squeezed; by the type of its first deflate block (RFC 1951, 3.2.3)."""
+    stored = encode(Codec(), block, _MIB)
+    assert stored[3] == 0  # no name stands before the data
+    return bool(stored[10] >> 1 & 0b11)
+
+
+@pytest.mark.parametrize("sigma", [40, 400, 1200])
+def test_recordings_are_squeezed(sigma: float) -> None:
+    sound = recording(sigma)
+    assert deflated(sound)
+    assert len(encode(Codec(), sound)) < 0.9 * len(sound)
+
+
+def test_what_does_not_shrink_is_not_squeezed() -> None:
+    packed = RANDOM[:_MIB]
+    assert not deflated(packed)
+    assert packed[:65535] in encode(Codec(), packed, _MIB)  # it lies there as it came
+
+
+def test_each_block_is_squeezed_or_not_by_itself() -> None:
+    stored = encode(Codec(), TEXT[:_MIB] + RANDOM[:_MIB], _MIB)
+    assert RANDOM[:65535] in stored
+    assert TEXT[:1000] not in stored
 
 
 def test_buffers_that_the_source_uses_again_are_copied() -> None:
