@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ import pytest
 import redis
 from psycopg import sql
 
+from nightscan_tasks import runtime
+from nightscan_tasks.settings import Settings
 from nightscan_tasks.world import sample
 from nightscan_tasks.world.celery_services import QUEUES
 from nightscan_tasks.world.files import Trees
@@ -119,6 +122,20 @@ def clean_home(no_process_is_left: None, tmp_path_factory: pytest.TempPathFactor
     with pytest.MonkeyPatch.context() as patch:
         _clean(patch, home)
         yield home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_runtime(clean_home: Path) -> Iterator[None]:
+    """Who names no folder for temporary files shares limits and jobs with nobody but this session's tests."""
+    of_settings, everybodys = runtime.folder_of, Path(tempfile.gettempdir())
+
+    def folder_of(settings: Settings) -> Path:
+        folder = of_settings(settings)
+        return clean_home / folder.name if folder.parent == everybodys else folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "folder_of", folder_of)
+        yield
 
 
 @pytest.fixture(autouse=True)
