@@ -48,6 +48,7 @@ def configure(settings: Settings) -> dict[str, Any]:
         "result_serializer": "json",
         "timezone": settings.timezone,
         "enable_utc": True,
+        "worker_concurrency": settings.jobs,
         # boto3 and the interpreter keep freed memory: a fresh child now and then gives it back.
         "worker_max_tasks_per_child": 50,
         "beat_scheduler": "worker.scheduler:Scheduler",
