@@ -37,16 +37,14 @@ def standing_back(settings: Settings, work: Callable[[], T]) -> T:
     done: Future[T] = Future()
     thread = threading.Thread(target=contextvars.copy_context().run, args=(_do, settings, work, done),
                               name="standing back", daemon=True)
-    thread.start()
     try:
-        result = done.result()
+        thread.start()
+        return done.result()
     except BaseException:
-        if not done.done():
+        if thread.is_alive() and not done.done():
             _interrupt(thread)
+            thread.join(_ENDS_SECONDS)
         raise
-    finally:
-        thread.join(_ENDS_SECONDS)
-    return result
 
 
 def stand_back(settings: Settings) -> None:
