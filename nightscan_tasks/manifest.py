@@ -56,6 +56,8 @@ def _nonsense(manifest: Manifest) -> str:
 def _nonsense_of(artifact: Artifact, manifest: Manifest) -> str:
     if not _ARTIFACT.fullmatch(artifact.name) or artifact.name in {MANIFEST_NAME, GUIDE_NAME}:
         return f"{artifact.name[:60]!r} is no artifact's name"
+    if artifact.set_id is not None and artifact.set_id.taken_at >= manifest.set_id.taken_at:
+        return f"{artifact.name} lies with {artifact.set_id}, which is no earlier set"
     if artifact.component not in manifest.components or not _WORD.fullmatch(artifact.part):
         return f"{artifact.name} is of no component of this set"
     digests = (artifact.plain_sha256, artifact.stored_sha256, *artifact.stored_blocks)

@@ -29,7 +29,8 @@ Json: TypeAlias = JsonValue
 COMPONENTS = ("database", "redis", "user_data", "system_config", "source_code")
 MANIFEST_NAME = "manifest.json"
 GUIDE_NAME = "RESTORE.md"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format of a manifest that is read; one without references is written as format 1."""
 BLOCK_BYTES = 8 << 20
 """Of a stored artifact; each block has a hash of its own in the manifest."""
 
@@ -108,6 +109,8 @@ class Plan:
     tier: Tier
     components: tuple[str, ...]
     keep: Keep
+    builds_on: tuple[Tier, ...] = ()
+    """The tiers of whose sets it refers to archives, instead of making them anew; none: each is in full."""
 
 
 @dataclass(frozen=True, order=True)
@@ -180,6 +183,12 @@ class Artifact:
     block_bytes: int = 0
     stored_blocks: tuple[str, ...] = ()
     """The SHA-256 of each `block_bytes` of the stored file; older sets have none."""
+    set_id: SetId | None = None
+    """The earlier set in whose folder it lies; None: it lies with the set that lists it."""
+
+    def key(self, listed_by: SetId) -> str:
+        """Its key in every store."""
+        return (self.set_id or listed_by).key(self.name)
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,7 @@ class Manifest:
     artifacts: tuple[Artifact, ...]
     failures: tuple[Failure, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
     suspicious: tuple[str, ...] = ()
     """Where it is far smaller than the sets before it, in words and numbers; retention stops until it is
     looked at."""
@@ -255,8 +264,27 @@ class Manifest:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes in a store, over all artifacts."""
+        """Bytes in a store, over all artifacts: also those that lie with earlier sets."""
         return sum(artifact.stored_bytes for artifact in self.artifacts)
+
+    @property
+    def own(self) -> tuple[Artifact, ...]:
+        """The artifacts that lie with this set, and go when it goes."""
+        return tuple(artifact for artifact in self.artifacts if artifact.set_id is None)
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes in a store that lie with this set."""
+        return sum(artifact.stored_bytes for artifact in self.own)
+
+    @property
+    def needs(self) -> frozenset[SetId]:
+        """The earlier sets that have archives of this one."""
+        return frozenset(artifact.set_id for artifact in self.artifacts if artifact.set_id is not None)
+
+    def key(self, artifact: Artifact) -> str:
+        """The key in every store of one of its artifacts."""
+        return artifact.key(self.set_id)
 
     def of(self, component: str) -> tuple[Artifact, ...]:
         """The artifacts of one component, in the order of their names."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch
-from nightscan_tasks.model import Artifact, Chunks, Manifest, PartRecord, SetId
+from nightscan_tasks.model import MANIFEST_NAME, Artifact, Chunks, Manifest, PartRecord, SetId
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally
 from nightscan_tasks.system import PRIMARY, System
@@ -18,7 +18,7 @@ Seen = Callable[[int], None]
 def copy_artifact(source: Store, target: Store, set_id: SetId, artifact: Artifact, *,
                   seen: Seen | None = None) -> None:
     """Copy one artifact, and read the copy back; `DigestMismatch` says which of the two is damaged."""
-    key = set_id.key(artifact.name)
+    key = artifact.key(set_id)
     if _there(target, key, artifact):
         return
     tally = Tally(seen)
@@ -29,7 +29,7 @@ def copy_artifact(source: Store, target: Store, set_id: SetId, artifact: Artifac
 
 def has(store: Store, set_id: SetId, record: PartRecord) -> bool:
     """Whether a store lists every artifact of a part with its right length."""
-    entries = [(store.stat(set_id.key(each.name)), each.stored_bytes) for each in record.artifacts]
+    entries = [(store.stat(each.key(set_id)), each.stored_bytes) for each in record.artifacts]
     return all(entry is not None and entry.stored_bytes == expected for entry, expected in entries)
 
 
@@ -49,7 +49,11 @@ def copy_set(source: Store, target: Store, manifest: Manifest, *, seen: Seen | N
     """Copy a whole set from any store to any other; what is there already, and whole, is only read.
 
     Guide and manifest are copied byte by byte, with their signatures: a copy is as good as what it is of.
+    The sets that have archives of this one are copied before it, where the other store lacks them.
     """
+    for needed in sorted(manifest.needs):
+        if target.stat(needed.key(MANIFEST_NAME)) is None:
+            copy_set(source, target, Catalog(source).get(needed))
     done = 0
     for artifact in manifest.artifacts:
         copy_artifact(source, target, manifest.set_id, artifact, seen=after(done, seen))

@@ -72,7 +72,7 @@ def checked(chunks: Chunks, store: Store, key: str, *, sha256: str, stored_bytes
 def find_problem(store: Store, set_id: SetId, artifact: Artifact, *,
                  seen: Callable[[int], None] | None = None) -> str:
     """What is wrong with an artifact as the store gives it now; empty where it is whole."""
-    key = set_id.key(artifact.name)
+    key = artifact.key(set_id)
     try:
         read_back(store, key, sha256=artifact.stored_sha256, stored_bytes=artifact.stored_bytes, seen=seen)
     except NotFound:

@@ -35,7 +35,8 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
     if copied and copied.is_of(record) and has(system.store(store_name), run.set_id, record):
         return copied
     work = f"{part}@{store_name}"
-    progress = Progress(work, sum(each.stored_bytes for each in record.artifacts), watch, phase="copying")
+    own_bytes = sum(each.stored_bytes for each in record.artifacts if each.set_id is None)
+    progress = Progress(work, own_bytes, watch, phase="copying")
     with job(system.settings), system.leases.hold(f"{run_id}/{work}", holder(system), along=[
             lease_of(system, run, started)], progress=progress.values) as check:
         progress.check = check
@@ -48,6 +49,8 @@ def upload(system: System, run_id: str, part: str, store_name: str, *,
 def _copy(system: System, run: Run, record: PartRecord, store_name: str, progress: Progress) -> Copied:
     done = 0
     for artifact in record.artifacts:
+        if artifact.set_id is not None:  # that set is copied by its own run, or by replication
+            continue
         copy_artifact(system.primary, system.store(store_name), run.set_id, artifact,
                       seen=after(done, progress.seen))
         done += artifact.stored_bytes

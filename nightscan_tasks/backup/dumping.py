@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from nightscan_tasks.backup.basing import base_of, there
 from nightscan_tasks.backup.fencing import put_fenced
 from nightscan_tasks.backup.opening import lease_of
 from nightscan_tasks.backup.sealing import sealed
-from nightscan_tasks.components.base import Component, Dump, PlainStream, Shared
+from nightscan_tasks.components.base import Component, Dump, PlainStream, Referring, Shared
 from nightscan_tasks.errors import Busy, DumpIncomplete, LeaseLost, NightscanError
 from nightscan_tasks.jobs import job
 from nightscan_tasks.ledger import Run, Snapshot
@@ -108,6 +109,8 @@ def whole(system: System, run: Run, part: str) -> PartRecord | None:
 
 def unchanged(system: System, run: Run, record: PartRecord) -> bool:
     """Whether the objects in the store are the ones that the record was written for."""
+    if not there(system, run.set_id, record.artifacts):
+        return False
     for name, version in record.objects.items():
         entry = system.primary.stat(run.set_id.key(name))
         if entry is None or entry.version != version:
@@ -147,14 +150,16 @@ def _save(system: System, run: Run, part: str, snapshot: str | None, progress: P
     component = system.component(run.component(part), archives=run.archives)
     started_at = system.clock()
     announced = _Announced(system, run, part, snapshot)
-    shared = Shared(announce=announced, listing=announced.listing)
-    artifacts, objects = [], {}
-    progress.predicted_bytes = _predicted(component, part)
+    shared = Shared(announce=announced, listing=announced.listing, base=base_of(system, run, part))
+    artifacts, objects = list[Artifact](), {}
     with component.open(part, shared) as opened:
+        progress.predicted_bytes = _predicted(component, part)
         for stream in opened.streams():
             artifact, version = _store(system, run, part, stream, progress)
             artifacts.append(artifact)
             objects[artifact.name] = version
+        if isinstance(opened, Referring):
+            artifacts += opened.refers()
         report, problem = _report(opened)
     return PartRecord(part, component.name, tuple(artifacts), report, started_at, system.clock(),
                       objects=objects, snapshot=announced.token, problem=problem)

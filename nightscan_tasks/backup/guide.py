@@ -6,15 +6,17 @@ person can decide (where a key comes from, when the live application stands) is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from shlex import quote
 
 from nightscan_tasks.backup.guide_database import write_database
-from nightscan_tasks.backup.guide_text import bash, plain_words
+from nightscan_tasks.backup.guide_text import bash, path_of, plain_words
 from nightscan_tasks.model import GUIDE_NAME, Manifest
 
 _NEEDED = """\
 You need `bash`, `gpg`, `gunzip` (which runs `gzip`), `tar`, `psql` and `createdb`, `redis-server` and
-`redis-cli`, and of the basic tools `sha256sum`, `find`, `wc`, `sed`, `mkdir`, `mv`, `cat` and `sleep`."""
+`redis-cli`, and of the basic tools `sha256sum`, `find`, `wc`, `sed`, `mkdir`, `mv`, `cat`, `sleep`, `xargs`
+and `rm`."""
 
 _VARIABLES = """\
 set -euo pipefail
@@ -70,9 +72,22 @@ def _fetch(manifest: Manifest, place: str) -> str:
     if not place.startswith("s3://"):
         return ""
     url = f"{place.rstrip('/')}/{manifest.set_id}/"
+    if manifest.needs:
+        return _fetch_all(manifest, place.rstrip("/"))
     return ("## First: fetch the set\n\nWith the AWS command line, and `AWS_ACCESS_KEY_ID`, "
             "`AWS_SECRET_ACCESS_KEY` and, for a store that is not Amazon's, `AWS_ENDPOINT_URL` set:\n\n"
             f"```sh\naws s3 sync {quote(url)} nightscan-set/ && cd nightscan-set\n```")
+
+
+def _fetch_all(manifest: Manifest, place: str) -> str:
+    """The same of a set that has archives in the folders of earlier ones: each goes where it was."""
+    here = f"nightscan-set/{manifest.set_id}"
+    lines = [f"aws s3 sync {quote(f'{place}/{manifest.set_id}/')} {here}/",
+             *(f"aws s3 cp {quote(f'{place}/{manifest.key(each)}')} nightscan-set/{each.set_id}/"
+               for each in manifest.artifacts if each.set_id), f"cd {here}"]
+    return ("## First: fetch the set\n\nWith the AWS command line, and `AWS_ACCESS_KEY_ID`, "
+            "`AWS_SECRET_ACCESS_KEY` and, for a store that is not Amazon's, `AWS_ENDPOINT_URL` set:\n\n"
+            "```sh\n" + "\n".join(lines) + "\n```")
 
 
 def _genuine(signer: str) -> str:
@@ -107,7 +122,7 @@ def _prepare() -> str:
 
 
 def _check(manifest: Manifest) -> str:
-    lines = "\n".join(f"{artifact.stored_sha256}  {artifact.name}" for artifact in manifest.artifacts)
+    lines = "\n".join(f"{artifact.stored_sha256}  {path_of(artifact)}" for artifact in manifest.artifacts)
     return ("## Are the files whole?\n\nA line with `FAILED` is a damaged file: fetch it from another store, "
             "or take another set.\n\n" + bash(f"sha256sum --check <<'EOF'\n{lines}\nEOF"))
 
@@ -145,17 +160,33 @@ def _expected_keys(manifest: Manifest) -> str:
 
 
 def _files(manifest: Manifest, component: str) -> str:
-    archives = [each for each in manifest.of(component) if ".tar." in each.name]
     folder = f'"$RESTORED/{component}"'
     fingerprint = manifest.components[component].fingerprint
     count = int(str(fingerprint.get("files", 0))) + int(str(fingerprint.get("hard_links", 0)))
     lines = [f"mkdir -p {folder}",
-             *(f"{plain_words(each)} | tar --extract --preserve-permissions --xattrs --xattrs-include='*' "
-               f"--directory {folder}" for each in archives)]
+             *_layers(manifest, component, folder)]
     if fingerprint:
         lines += ["# As many files as were saved?",
                   f'[ "$(find {folder} -type f -printf x | wc -c)" -eq {count} ]']
     return f"## {component}\n\n{bash(chr(10).join(lines))}\n\n{_OWNERS} {_PLACES[component]}"
+
+
+def _layers(manifest: Manifest, component: str, folder: str) -> Iterator[str]:
+    """The archives, those of earlier sets first; before a set's own what was gone by then is removed."""
+    artifacts = manifest.of(component)
+    for set_id in sorted({each.set_id or manifest.set_id for each in artifacts},
+                         key=lambda set_id: set_id.taken_at):
+        layer = [each for each in artifacts if (each.set_id or manifest.set_id) == set_id]
+        archives = [each for each in layer if ".tar." in each.name]
+        if manifest.needs and component == "user_data" and archives:
+            yield f"# As of {set_id}:"
+        for each in layer:
+            if ".removed." in each.name:
+                yield (f"{plain_words(each)} | (cd {folder} && "
+                       f"xargs --null --no-run-if-empty rm --recursive --force --)")
+        for each in archives:
+            yield (f"{plain_words(each)} | tar --extract --preserve-permissions --xattrs "
+                   f"--xattrs-include='*' --directory {folder}")
 
 
 _OWNERS = ("As root, owners come back by name, and by number where this system has no such name; make the "

@@ -15,8 +15,13 @@ def psql(statements: str) -> str:
     return f"```sql\n{statements}\n```"
 
 
+def path_of(artifact: Artifact) -> str:
+    """Where a stored file lies, seen from the folder of the set that lists it."""
+    return f"../../{artifact.set_id}/{artifact.name}" if artifact.set_id else artifact.name
+
+
 def plain_words(artifact: Artifact) -> str:
     """The shell words that turn a stored file into its plain stream."""
     if artifact.name.endswith(".gpg"):
-        return f"gpg --batch --quiet --decrypt {artifact.name} | gunzip"
-    return f"gunzip --stdout {artifact.name}"
+        return f"gpg --batch --quiet --decrypt {path_of(artifact)} | gunzip"
+    return f"gunzip --stdout {path_of(artifact)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from nightscan_tasks.backup.basing import find_base
 from nightscan_tasks.errors import AlreadyExists, Busy, LeaseLost
 from nightscan_tasks.lease import AHEAD, Held
 from nightscan_tasks.ledger import Run, Started
@@ -21,6 +22,8 @@ class Request:
 
     plan: Plan
     tag: str | None = None
+    rehash: bool = False
+    """Whether files that seem not to have changed since an earlier set are read all the same."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def open_run(system: System, request: Request) -> Opened:
     mutex = system.leases.acquire(_MUTEX, f"{system.host} {system.clock().timestamp()}")
     try:
         for run in system.ledger.open_runs(now=system.clock()):
-            if Request(run.plan, run.tag) == request:
+            if Request(run.plan, run.tag, run.rehash) == request:
                 return Opened(run, joined=True)
         return Opened(_open(system, request), joined=False)
     finally:
@@ -114,4 +117,5 @@ def _run(system: System, request: Request, now: datetime) -> Run:
         run_id=set_id.run_id, set_id=set_id, plan=request.plan, tag=request.tag,
         parts=parts_of(system, request.plan), archives=system.settings.user_data_archives,
         offsites=tuple(store.name for store in system.offsites), opened_at=system.clock(),
-        deadline_seconds=system.settings.deadline_seconds, host=system.host)
+        deadline_seconds=system.settings.deadline_seconds, host=system.host,
+        base=find_base(system, request.plan), rehash=request.rehash)

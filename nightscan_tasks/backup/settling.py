@@ -15,7 +15,7 @@ from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState, Saved
-from nightscan_tasks.model import Failure, Manifest, PartRecord, Report, Tier
+from nightscan_tasks.model import FORMAT_VERSION, Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.suspicion import plan_suspicion, read_earlier
@@ -126,7 +126,8 @@ def _manifest(system: System, state: RunState, records: list[PartRecord],
         set_id=run.set_id, run_id=run.run_id, complete=not failures, opened_at=run.opened_at,
         settled_at=system.clock(), encrypted_for=system.settings.gpg_recipient or None, host=run.host,
         tag=run.tag, components=_reports(records), failures=failures, versions=versions,
-        artifacts=tuple(artifact for record in records for artifact in record.artifacts))
+        artifacts=(artifacts := tuple(artifact for record in records for artifact in record.artifacts)),
+        format_version=FORMAT_VERSION if any(each.set_id for each in artifacts) else 1)
     return replace(manifest, suspicious=_suspicious(system, manifest))
 
 
@@ -211,7 +212,7 @@ def _outcome(system: System, state: RunState, ending: Ending, *, manifest: Manif
     since = state.started.started_at if state.started else state.run.opened_at
     return Outcome(state.run.run_id, state.run.set_id, ending, now, (now - since).total_seconds(),
                    plain_bytes=manifest.plain_bytes if manifest else 0,
-                   stored_bytes=manifest.stored_bytes if manifest else 0,
+                   stored_bytes=manifest.own_bytes if manifest else 0,
                    stores=stores, failures=failures, notes=notes,
                    suspicious=manifest.suspicious if manifest else (),
                    components=_saved(state, manifest) if manifest else {}, tag=state.run.tag)
@@ -224,7 +225,7 @@ def _saved(state: RunState, manifest: Manifest) -> dict[str, Saved]:
         took = (record.finished_at - record.started_at).total_seconds()
         seconds[record.component] = seconds.get(record.component, 0.0) + took
     return {component: Saved(sum(each.plain_bytes for each in artifacts),
-                             sum(each.stored_bytes for each in artifacts),
+                             sum(each.stored_bytes for each in artifacts if each.set_id is None),
                              seconds.get(component, 0.0), len(artifacts))
             for component in manifest.components if (artifacts := manifest.of(component))}
 
@@ -232,7 +233,7 @@ def _saved(state: RunState, manifest: Manifest) -> dict[str, Saved]:
 def _links(manifest: Manifest) -> dict[str, str]:
     if not manifest.complete:
         return {}
-    return {f"latest_{artifact.name}": manifest.set_id.key(artifact.name) for artifact in manifest.artifacts}
+    return {f"latest_{artifact.name}": manifest.key(artifact) for artifact in manifest.artifacts}
 
 
 def _tidy(system: System, run: Run, outcome: Outcome) -> Outcome:

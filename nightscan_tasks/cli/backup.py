@@ -36,15 +36,18 @@ TAKEN = Word("tier", tuple(tier.value for tier in PLANS))
     "nightscan backup pre_deploy --tag v1.2.3 --wait",
     "nightscan backup pre_deploy --full --wait",
     "nightscan backup manual --component database --local",
+    "nightscan backup daily --rehash --wait",
 ))
 @click.argument("tier", type=TAKEN)
 @click.option("--tag", help="A name for the set, for example the release (pre_deploy, manual).")
 @click.option("--full", is_flag=True, help="Everything, user data too (pre_deploy).")
 @click.option("--component", "components", type=COMPONENT, multiple=True,
               help="Only this component; may be repeated (manual).")
+@click.option("--rehash", is_flag=True,
+              help="Read user data that seems not to have changed all the same, and compare (daily).")
 @click.option("--wait", "wait_", is_flag=True, help="Follow the run to its end, and tell how it ended.")
 @local_option
-def command(session: Session, tier: str, tag: str | None, *, full: bool,
+def command(session: Session, tier: str, tag: str | None, *, full: bool, rehash: bool,  # noqa: PLR0913 - click passes each option
             components: tuple[str, ...], wait_: bool, local: bool) -> None:
     """Take a backup set of TIER: daily, weekly, monthly, pre_deploy or manual.
 
@@ -52,7 +55,7 @@ def command(session: Session, tier: str, tag: str | None, *, full: bool,
     shows their progress; Ctrl-C stops watching, not the run. A run of the same kind that is
     already under way is joined.
     """
-    request = _request(tier, tag, full=full, components=components)
+    request = _request(tier, tag, full=full, rehash=rehash, components=components)
     if local:
         outcome = show(session, _local(session, request)).outcome
     else:
@@ -66,12 +69,14 @@ def command(session: Session, tier: str, tag: str | None, *, full: bool,
     session.finish(ended(outcome), told.as_json(), summary.lines(told))
 
 
-def _request(tier: str, tag: str | None, *, full: bool, components: tuple[str, ...]) -> Request:
+def _request(tier: str, tag: str | None, *, full: bool, rehash: bool, components: tuple[str, ...]) -> Request:
     """What was asked for; wrong usage where an option has no meaning for that tier."""
     if full and tier != Tier.PRE_DEPLOY:
         raise click.UsageError("--full belongs to pre_deploy; the other tiers save what they always save")
     if components and tier != Tier.MANUAL:
         raise click.UsageError("--component belongs to manual; the other tiers save what they always save")
+    if rehash and not PLANS[Tier(tier)].builds_on:
+        raise click.UsageError("--rehash belongs to daily; the other tiers read everything anyway")
     if tag and tier not in {Tier.PRE_DEPLOY, Tier.MANUAL}:
         raise click.UsageError("--tag belongs to pre_deploy and manual")
     plan = PLANS[Tier(tier)]
@@ -79,7 +84,7 @@ def _request(tier: str, tag: str | None, *, full: bool, components: tuple[str, .
         plan = pre_deploy(full=full)
     if tier == Tier.MANUAL:
         plan = manual(components)
-    return Request(plan, tag)
+    return Request(plan, tag, rehash)
 
 
 def _begin(session: Session, request: Request, *, full: bool) -> dict[str, Json]:
@@ -87,6 +92,8 @@ def _begin(session: Session, request: Request, *, full: bool) -> dict[str, Json]
     options: dict[str, Json] = {}
     if tier is Tier.PRE_DEPLOY:
         options = {"tag": request.tag, "full": full}
+    if request.plan.builds_on:
+        options = {"rehash": request.rehash}
     if tier is Tier.MANUAL:
         options = {"tag": request.tag, "components": list(request.plan.components)}
     sent = broker.send(session.system.settings, f"nightscan.backup_{tier}", broker.CONTROL, **options)

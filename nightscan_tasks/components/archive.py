@@ -8,6 +8,7 @@ cannot be read is remembered by name, and the rest is saved.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,8 @@ from typing import Self
 
 from nightscan_tasks.components import tar
 from nightscan_tasks.components.attributes import Owners, extended
-from nightscan_tasks.components.entry import Entry, Kind
+from nightscan_tasks.components.changes import Change
+from nightscan_tasks.components.entry import Entry, Kind, read_index_line, set_of
 from nightscan_tasks.components.index import Index
 from nightscan_tasks.components.listing import ROOT, FolderFacts, Listed, read_line
 from nightscan_tasks.components.problems import Problems
@@ -31,15 +33,21 @@ CHANGED = "changed while it was read"
 class Archive:
     """The archive `number` of what `lines` list below a tree; `prefix` stands before every name.
 
-    Read `chunks` to the end; then `index` and `problems` tell what is in it. `before` is called with
-    "open" or "read" and the path just before that is done: tests change files there.
+    Read `chunks` to the end; then `index` and `problems` tell what is in it. What an earlier set has
+    (`Change.cached`) is in the index only; with `rehash` it is read, and is in the archive if its content is
+    another. `before` is called with "open" or "read" and the path just before that is done: tests change
+    files there.
     """
 
-    def __init__(self, tree: Tree, lines: Iterable[bytes], index: Index, *, number: int = 0,
-                 prefix: bytes = b"", before: Callable[[str, bytes], None] | None = None) -> None:
+    def __init__(self, tree: Tree, changes: Iterable[Change], index: Index, *, number: int = 0,
+                 prefix: bytes = b"", rehash: bool = False,
+                 before: Callable[[str, bytes], None] | None = None) -> None:
         self.problems = Problems()
+        self.carried_from: set[str] = set()
+        self._carried_links: set[bytes] = set()
+        self._rehash = rehash
         self._tree = tree
-        self._lines = lines
+        self._changes = changes
         self._index = index
         self._number = number
         self._prefix = prefix
@@ -72,9 +80,12 @@ class Archive:
         yield tar.end(total)
 
     def _parts(self) -> Iterator[bytes | _Content]:
-        for line in self._lines:
+        for line, cached in self._changes:
             listed = read_line(line)
             mine = listed.archive == self._number
+            self._index.line = line
+            if cached and not listed.folder and self._carry(listed, cached):
+                continue
             if listed.folder:
                 yield self._folder(listed, listed.folder, counts=mine)
             elif not mine:
@@ -82,11 +93,37 @@ class Archive:
             elif listed.kind == "f":
                 yield from self._linked_or_file(listed)
             elif listed.kind == "n":
-                self.problems.note(os.fsdecode(listed.path))
+                self.problems.note_listed(listed.path)
             elif listed.kind == "u":
                 self.problems.unreadable(listed.path)
             else:
                 yield from self._plain(listed, Kind.SYMLINK if listed.kind == "l" else Kind.FIFO)
+
+    def _carry(self, listed: Listed, cached: bytes) -> bool:
+        """Leave an entry to the set that has it; False if that cannot be."""
+        if listed.inode:  # its names have to stay together
+            entry = read_index_line(cached).entry
+            if entry.kind is Kind.HARD_LINK and entry.target not in self._carried_links:
+                return False
+        if self._rehash and listed.kind == "f" and not self._is_as_saved(listed, cached):
+            return False
+        if listed.inode and entry.kind is Kind.FILE:
+            self._carried_links.add(entry.path)
+        self._index.carry(cached)
+        self.carried_from.add(set_of(cached))
+        return True
+
+    def _is_as_saved(self, listed: Listed, cached: bytes) -> bool:
+        try:
+            descriptor = self._tree.open(listed.path)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            try:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                return False
+        return found == read_index_line(cached).sha256
 
     def _folder(self, listed: Listed, facts: FolderFacts, *, counts: bool) -> bytes:
         """A folder as it was listed, whatever it has become: every archive has to say the same of it."""

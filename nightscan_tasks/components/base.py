@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from nightscan_tasks.model import Chunks, Report
+from nightscan_tasks.model import Artifact, Chunks, Report, SetId
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,31 @@ class PlainStream:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The set that a part may refer to, instead of saving again what did not change.
+
+    `set_id` is the set that is made now; `artifacts` are the part's in the earlier one, each with the set
+    in whose folder it lies. `rehash`: what seems not to have changed is read all the same, and compared.
+    """
+
+    set_id: SetId
+    artifacts: tuple[Artifact, ...] = ()
+    rehash: bool = False
+
+
+@dataclass(frozen=True)
 class Shared:
     """What the parts of one run share, whichever host reads them.
 
     `announce` records that the database's snapshot is taken, from which moment files may be listed;
     `listing` gives the run's one list of files: it calls the function it is given, which yields the
-    list's lines as bytes without the newline, unless another part's list is there already.
+    list's lines as bytes without the newline, unless another part's list is there already. `base` is there
+    where archives of earlier sets may be referred to, now or by later ones.
     """
 
     announce: Callable[[], None]
     listing: Callable[[str, Callable[[], Iterator[bytes]]], AbstractContextManager[Iterator[bytes]]]
+    base: Base | None = None
 
 
 class Dump(Protocol):
@@ -53,6 +68,14 @@ class Dump(Protocol):
         """
 
 
+@runtime_checkable
+class Referring(Protocol):
+    """A part that may refer to archives of earlier sets."""
+
+    def refers(self) -> tuple[Artifact, ...]:
+        """What belongs to the part, and lies with earlier sets. Call it after the last stream's end."""
+
+
 class Component(Protocol):
     """One thing that is saved."""
 
@@ -64,7 +87,7 @@ class Component(Protocol):
         """The names of its parts: `("database",)`, or `("user_data.00", "user_data.01")`."""
 
     def predicted_bytes(self, part: str) -> int:
-        """About how many plain bytes the part will have; 0 when it cannot be known."""
+        """About how many plain bytes the part has, once it is open; 0 when it cannot be known."""
 
     def open(self, part: str, shared: Shared) -> AbstractContextManager[Dump]:
         """Open a part for reading; leaving the context ends every process and connection of it."""

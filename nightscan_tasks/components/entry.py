@@ -16,6 +16,7 @@ from nightscan_tasks.errors import ManifestInvalid
 
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"\\')
 _PLAIN_BYTES = _PLAIN.encode()
+_SET = b'"set": "'  # no name can hold it: a quote in one is written as %22
 
 
 class Kind(StrEnum):
@@ -48,11 +49,15 @@ class Entry(NamedTuple):  # not a dataclass: one is made for each of very many f
 
 
 class Indexed(NamedTuple):
-    """One line of an index. `sha256` is of a file's content, empty for what has none."""
+    """One line of an index. `sha256` is of a file's content, empty for what has none.
+
+    `set_id` is the earlier set whose archive has the entry; empty: the one that the index was made with.
+    """
 
     entry: Entry
     sha256: str = ""
     problem: str = ""
+    set_id: str = ""
 
 
 def quoted(name: bytes) -> str:
@@ -77,7 +82,23 @@ def index_line(indexed: Indexed) -> bytes:
             f'"uid": {entry.uid}, "gid": {entry.gid}, '
             f'"user": "{quoted(entry.user)}", "group": "{quoted(entry.group)}", '
             f'"target": "{quoted(entry.target)}", '
-            f'"problem": "{quoted(indexed.problem.encode())}"}}\n').encode()
+            f'"problem": "{quoted(indexed.problem.encode())}"'
+            f'{_of_set(indexed.set_id)}}}\n').encode()
+
+
+def carried(line: bytes, set_id: str) -> bytes:
+    """The line as a later set's index has it: one that tells of no earlier set tells of `set_id`."""
+    return line if _SET in line else line[:-2] + _of_set(set_id).encode() + b"}\n"
+
+
+def set_of(line: bytes) -> str:
+    """The earlier set that a line tells of, without reading the rest of it."""
+    start = line.find(_SET)
+    return line[start + len(_SET):line.index(b'"', start + len(_SET))].decode() if start >= 0 else ""
+
+
+def _of_set(set_id: str) -> str:
+    return f', "set": "{set_id}"' if set_id else ""
 
 
 def read_index_line(line: bytes) -> Indexed:
@@ -88,6 +109,7 @@ def read_index_line(line: bytes) -> Indexed:
                       int(found["mtime_ns"]), int(found["uid"]), int(found["gid"]),
                       unquoted(found["user"]), unquoted(found["group"]), int(found["bytes"]),
                       unquoted(found["target"]))
-        return Indexed(entry, str(found["sha256"]), unquoted(found["problem"]).decode())
+        return Indexed(entry, str(found["sha256"]), unquoted(found["problem"]).decode(),
+                       str(found.get("set", "")))
     except (ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError) as exc:
         raise ManifestInvalid(f"not a line of an index: {line[:200]!r}") from exc

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from nightscan_tasks.components.entry import Kind, read_index_line
 from nightscan_tasks.components.problems import shown
@@ -44,18 +45,30 @@ class ExtractReport:
 
 
 def extract(chunks: Chunks, target: Path, *, index: Chunks | None = None,
-            include: Callable[[bytes], bool] | None = None,
-            owner: bool | None = None) -> ExtractReport:
+            include: Callable[[bytes], bool] | None = None, owner: bool | None = None,
+            told: Told | None = None) -> ExtractReport:
     """Unpack a tar stream into `target`, a folder that holds nothing but other archives of the set.
 
     `include` chooses by path. With the archive's `index` every file is compared with its hash, and
     `DigestMismatch` names those that differ, after the rest was unpacked; it is also raised when the
-    stream is damaged. `RestoreRefused` when a name would leave the folder or is there already. `owner`
-    restores owners by name, else by number; None does so for root.
+    stream is damaged. `told` is for an index that tells of other archives too. `RestoreRefused` when a name
+    would leave the folder or is there already. `owner` restores owners by name, else by number; None does so
+    for root.
     """
     extraction = Extraction(target, include=include, owner=owner)
-    extraction.run(chunks, index=index)
+    extraction.run(chunks, index=index, told=told)
     return extraction.finish()
+
+
+class Told(Protocol):
+    """What an index that tells of several archives tells of one of them."""
+
+    @property
+    def partly(self) -> bool:
+        """Whether the archive holds more than it tells of: what is gone, or what a later archive has."""
+
+    def of(self, index_line: bytes) -> bool:
+        """Whether a line of the index tells of this archive."""
 
 
 class Extraction:
@@ -77,11 +90,12 @@ class Extraction:
         self._writer = partial(Writer, target, elsewhere, stand_ins=self.stand_ins, chown=chown)
         self._done: list[_Run] = []
 
-    def run(self, chunks: Chunks, *, index: Chunks | None = None) -> None:
+    def run(self, chunks: Chunks, *, index: Chunks | None = None, told: Told | None = None) -> None:
         """Unpack one archive, and compare it with its index; errors as `extract` has them."""
         try:
             with self._writer(hashed=index is not None) as writer:
-                run = _Run(self, writer, None if index is None else lines(index))
+                listed = None if index is None else filter(told.of if told else None, lines(index))
+                run = _Run(self, writer, listed, partly=told is not None and told.partly)
                 run.read(chunks)
         except BaseException:
             self.stop()  # the others need not go on
@@ -116,7 +130,8 @@ class Extraction:
 class _Run:
     """One archive. `parents` are the folders that were made, or that something was made in."""
 
-    def __init__(self, extraction: Extraction, writer: Writer, index: Iterator[bytes] | None) -> None:
+    def __init__(self, extraction: Extraction, writer: Writer, index: Iterator[bytes] | None, *,
+                 partly: bool = False) -> None:
         self.problems = writer.problems
         self.folders: dict[bytes, Restored] = {}
         self.parents: set[bytes] = {b""}
@@ -126,6 +141,10 @@ class _Run:
         self._extraction = extraction
         self._writer = writer
         self._index = index
+        self._partly = partly
+        self._wanted = self._wanted_path = b""
+        if partly:
+            self._want_next()
         self._differing: list[str] = []
 
     def read(self, chunks: Chunks) -> None:
@@ -137,13 +156,15 @@ class _Run:
                     raise Abandoned
                 self._take(entry, content)
             stream.drain()
-        if self._index is not None and next(self._index, None) is not None:
+        if self._index is not None and (self._wanted or next(self._index, None) is not None):
             self._differ("the index lists more than the archive holds")
         if self._differing:
             raise DigestMismatch("the archive differs from its index: "
                                  + "; ".join(self._differing[:_NAMED]))
 
     def _take(self, entry: Restored, content: Pieces) -> None:
+        if self._partly and not (self._wanted and self._wanted_path == entry.path):
+            return
         included = bool(entry.path) and self._extraction.include(entry.path)
         written = entry
         if not included and entry.path in self._extraction.stand_ins and entry.kind is Kind.FILE:
@@ -170,7 +191,9 @@ class _Run:
         """Compare an entry with its line in the index; `sha256` is of what was written, if anything was."""
         if self._index is None:
             return
-        line = next(self._index, None)
+        line: bytes | None = self._wanted or next(self._index, None)
+        if self._partly:
+            self._want_next()
         if line is None:
             self._differ(f"{shown(entry.path)} is not in the index")
             return
@@ -179,6 +202,11 @@ class _Run:
             self._differ(f"{shown(entry.path)} stands where the index has {shown(listed.entry.path)}")
         elif sha256 and listed.sha256 != sha256:
             self._differ(f"{shown(entry.path)} has sha256 {sha256}, expected {listed.sha256}")
+
+    def _want_next(self) -> None:
+        """Look at the next line of the index before the entry comes: what is before that is left out."""
+        self._wanted = next(self._index, b"") if self._index is not None else b""
+        self._wanted_path = read_index_line(self._wanted).entry.path if self._wanted else b""
 
     def _differ(self, what: str) -> None:
         if len(self._differing) <= _NAMED:

@@ -1,7 +1,6 @@
 """A component made of files: user data, system configuration and source code are each one of these.
 
-`found` lists, `Archive` reads, `Index` hashes. Each part has two streams: `NAME.tar`, and
-`NAME.index.jsonl` with one line for each entry of it.
+`found` lists, `Archive` reads, `Index` hashes, and `FilesDump` says what is stored of them.
 """
 
 from __future__ import annotations
@@ -10,44 +9,23 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from nightscan_tasks.components.archive import Archive
-from nightscan_tasks.components.base import Dump, PlainStream, Shared
+from nightscan_tasks.components.base import Dump, Shared
+from nightscan_tasks.components.changes import Change
+from nightscan_tasks.components.files_dump import FilesDump
 from nightscan_tasks.components.index import Index
-from nightscan_tasks.components.listing import Found, line_of, lines_of, read_line, walk
+from nightscan_tasks.components.listing import Found, lines_of, listed_bytes, walk
 from nightscan_tasks.components.tree import Tree
 from nightscan_tasks.components.treeprint import combine
 from nightscan_tasks.errors import SourceUnavailable
-from nightscan_tasks.model import Json, Report
+from nightscan_tasks.model import Json
 
 Before = Callable[[str, bytes], None]
 
 OURS = (".nightscan_*",)
 """What restores keep beside the files, which no backup saves: staged and old states, journals, quarantine."""
-
-
-class FilesDump:
-    """One archive that is being read, and its index."""
-
-    def __init__(self, part: str, archive: Archive, index: Index,
-                 facts: Mapping[str, Json] | None = None) -> None:
-        self._part = part
-        self._archive = archive
-        self._index = index
-        self._facts = facts or {}
-
-    def streams(self) -> Iterator[PlainStream]:
-        """The archive, then its index."""
-        yield PlainStream(f"{self._part}.tar", self._archive.chunks())
-        yield PlainStream(f"{self._part}.index.jsonl", self._index.chunks())
-
-    def report(self) -> Report:
-        """What was saved; `DumpIncomplete` names what could not be read."""
-        self._archive.problems.check(self._part)
-        return Report(self._index.fingerprint.as_json(), notes=self._archive.problems.notes,
-                      facts=self._facts)
 
 
 class FileComponent(ABC):
@@ -66,6 +44,7 @@ class FileComponent(ABC):
         self.archives = archives
         self.temp_dir = temp_dir
         self.before = before
+        self._expected: dict[str, int] = {}
 
     @abstractmethod
     def found(self) -> Iterator[Found]:
@@ -84,16 +63,25 @@ class FileComponent(ABC):
         return {}
 
     def predicted_bytes(self, part: str) -> int:
-        """The sizes of the part's files as they are now; looked up once for all parts."""
-        return self._predicted[self.parts().index(part)]
+        """The sizes of the part's files when they were listed."""
+        return self._expected.get(part, 0)
 
     @contextmanager
     def open(self, part: str, shared: Shared) -> Iterator[Dump]:
         """Open one archive for reading; `SourceUnavailable` when the root is not there."""
         self._check_root()
         with ExitStack() as stack:
+            self._look_ahead(part, shared)
             lines = stack.enter_context(shared.listing(self.name, self.lines))
             yield self._dump(stack, part, lines)
+
+    def _look_ahead(self, part: str, shared: Shared) -> None:
+        """Find out from the list how much there is to read."""
+        number, total = self.parts().index(part), 0
+        with shared.listing(self.name, self.lines) as lines:
+            for line in lines:
+                total += listed_bytes(line, number)
+        self._expected[part] = total
 
     def lines(self) -> Iterator[bytes]:
         """The run's list of files."""
@@ -113,26 +101,15 @@ class FileComponent(ABC):
     def _dump(self, stack: ExitStack, part: str, lines: Iterator[bytes]) -> FilesDump:
         tree = stack.enter_context(Tree(self.root, self.followed()))
         index = stack.enter_context(Index(self.temp_dir))
-        archive = Archive(tree, lines, index, number=self.parts().index(part), prefix=self.prefix,
-                          before=self.before)
-        return FilesDump(part, archive, index, self.facts())
+        archive = Archive(tree, map(Change, lines), index, number=self.parts().index(part),
+                          prefix=self.prefix, before=self.before)
+        return FilesDump(part, archive, index, facts=self.facts())
 
     def _check_root(self) -> None:
         if not _is_folder(self.root):
             raise SourceUnavailable(
                 f"{self.name}: {self.root} is not there, not a folder, or closed to this user: mount "
                 f"it, or correct {self.root_setting}")
-
-    @cached_property
-    def _predicted(self) -> list[int]:
-        sizes = [0] * self.archives
-        if not _is_folder(self.root):
-            return sizes
-        for found in self.found():
-            if found.kind == "f" and found.status is not None:
-                listed = read_line(line_of(found, self.archives))
-                sizes[listed.archive] += found.status.st_size
-        return sizes
 
 
 def _is_folder(path: Path) -> bool:
@@ -148,7 +125,8 @@ def fingerprint_tree(root: Path) -> dict[str, Json]:
     `DumpIncomplete` when something there cannot be read.
     """
     with Tree(root) as tree, Index() as index:
-        dump = FilesDump(str(root), Archive(tree, lines_of(walk(os.fsencode(root), b"")), index), index)
+        lines = lines_of(walk(os.fsencode(root), b""))
+        dump = FilesDump(str(root), Archive(tree, map(Change, lines), index), index)
         _drain(dump)
         return dict(dump.report().fingerprint)
 

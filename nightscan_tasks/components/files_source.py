@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nightscan_tasks.components.entry import Indexed, Kind, read_index_line
+from nightscan_tasks.components.entry import Indexed, Kind, read_index_line, set_of
 from nightscan_tasks.components.extraction import lines
+from nightscan_tasks.components.files_dump import INDEX, TAR
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.restorer import Source
 from nightscan_tasks.errors import NotFound, RestoreRefused
 from nightscan_tasks.model import Artifact, Chunks
 
-_TAR, _INDEX = ".tar.", ".index.jsonl."
+_TAR, _INDEX = f"{TAR}.", f"{INDEX}."
 
 
 class Pair(NamedTuple):
-    """An archive and its index."""
+    """An archive and the index of its part, which may tell of other archives too."""
 
     tar: Artifact
     listing: Artifact
+    set_id: str = ""
+
+    @property
+    def partly(self) -> bool:
+        """Whether later sets have some of what is in the archive otherwise, or no more."""
+        return bool(self.set_id)
+
+    def of(self, index_line: bytes) -> bool:
+        """Whether a line of the index tells of something in this archive."""
+        return set_of(index_line) == self.set_id
 
 
 class Wanted(NamedTuple):
@@ -41,21 +53,19 @@ class Archives:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """Each archive with its index, in the order of their names."""
-        found = {artifact.name.partition(_TAR)[0]: artifact for artifact in self.source.artifacts
-                 if _TAR in artifact.name}
-        indexes = {artifact.name.partition(_INDEX)[0]: artifact for artifact in self.source.artifacts
-                   if _INDEX in artifact.name}
-        missing = sorted(set(found) ^ set(indexes)) or _gaps(found)
+        """Each archive with its index: by parts, and of each the oldest first."""
+        found = sorted((artifact for artifact in self.source.artifacts if _TAR in artifact.name), key=by_age)
+        indexes = {artifact.part: artifact for artifact in self.source.artifacts if _INDEX in artifact.name}
+        missing = sorted({artifact.part for artifact in found} ^ set(indexes)) or _gaps(set(indexes))
         if missing or not found:
             raise RestoreRefused(
                 f"the set lacks {', '.join(missing) or 'every archive'} of {self.component}: choose another "
                 f"set, or another store with --from; nothing was changed")
-        return tuple(Pair(found[part], indexes[part]) for part in sorted(found))
+        return tuple(paired(archive, indexes[archive.part]) for archive in found)
 
     @contextmanager
     def opened(self, pair: Pair) -> Iterator[tuple[Chunks, Chunks]]:
-        """An archive and its index, as plain streams."""
+        """An archive and the index of its part, as plain streams."""
         with ExitStack() as stack:
             yield stack.enter_context(self._open(pair.tar)), stack.enter_context(self._open(pair.listing))
 
@@ -72,7 +82,7 @@ class Archives:
     def listed(self, pair: Pair) -> Iterator[Indexed]:
         """What an archive holds, from its index alone."""
         with self._open(pair.listing) as chunks:
-            yield from list_files(chunks)
+            yield from (read_index_line(line) for line in lines(chunks) if pair.of(line))
 
     def wanted(self, paths: Paths) -> Wanted:
         """What to read for the files that are meant; `RestoreRefused` if a pattern means nothing."""
@@ -99,10 +109,21 @@ def list_files(index_chunks: Chunks) -> Iterator[Indexed]:
     return map(read_index_line, lines(index_chunks))
 
 
-def _gaps(found: dict[str, Artifact]) -> list[str]:
-    """The archives between the first and the last that are not there."""
-    if any("." not in part for part in found):
+def by_age(artifact: Artifact) -> tuple[str, datetime]:
+    """In this order archives are unpacked: those of earlier sets first."""
+    return artifact.part, artifact.set_id.taken_at if artifact.set_id else datetime.max.replace(tzinfo=UTC)
+
+
+def paired(archive: Artifact, index: Artifact) -> Pair:
+    """An archive and the index of its part, as a set lists them."""
+    together = archive.set_id == index.set_id
+    return Pair(archive, index, "" if together or archive.set_id is None else str(archive.set_id))
+
+
+def _gaps(parts: set[str]) -> list[str]:
+    """The parts between the first and the last that are not there."""
+    if not parts or any("." not in part for part in parts):
         return []
-    stem = next(iter(found)).rpartition(".")[0]
-    numbers = {int(part.rpartition(".")[2]) for part in found}
+    stem = next(iter(parts)).rpartition(".")[0]
+    numbers = {int(part.rpartition(".")[2]) for part in parts}
     return [f"{stem}.{number:02d}" for number in range(max(numbers)) if number not in numbers]

@@ -49,7 +49,7 @@ def unpack(archives: Archives, where: tuple[Path, Elsewhere], *, paths: Paths,
         if step:
             step("unpack", pair.tar.name.encode())
         with archives.opened(pair) as (chunks, index):
-            extraction.run(chunks, index=index)
+            extraction.run(chunks, index=index, told=pair)
 
     _side_by_side(one, wanted.pairs, extraction.stop)
     done = extraction.finish()

@@ -14,7 +14,8 @@ from typing import Self
 
 from isal import igzip, isal_zlib
 
-from nightscan_tasks.components.entry import Entry, Indexed, Kind, index_line
+from nightscan_tasks.components.entry import Entry, Indexed, Kind, carried, index_line, read_index_line
+from nightscan_tasks.components.files_cache import CacheWriter
 from nightscan_tasks.components.treeprint import Fingerprint
 from nightscan_tasks.model import Buffer, Chunks
 
@@ -27,11 +28,16 @@ _GZIP_WBITS = 31
 class Index:
     """Hashes an archive's entries; holds their lines, compressed, and the fingerprint.
 
-    What is compressed lies in memory up to 8 MiB, then in an unnamed file in `temp_dir`.
+    What is compressed lies in memory up to 8 MiB, then in an unnamed file in `temp_dir`. A `cache` is told
+    each entry, and the `line` of the list that it was read for, as sets after `set_id` will have it.
     """
 
-    def __init__(self, temp_dir: Path | None = None) -> None:
+    def __init__(self, temp_dir: Path | None = None, *, cache: CacheWriter | None = None,
+                 set_id: str = "") -> None:
         self.fingerprint = Fingerprint()
+        self.line = b""
+        self._cache = cache
+        self._set_id = set_id
         self._spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - `__exit__` closes it
             _SPOOL_BYTES, dir=None if temp_dir is None else str(temp_dir))
         self._lines: list[bytes] = []
@@ -65,18 +71,29 @@ class Index:
         if counts:
             self.fingerprint.add(entry, sha256)
         line = index_line(Indexed(entry, sha256, problem))
-        self._lines.append(line)
-        self._lines_bytes += len(line)
-        if self._lines_bytes >= _MEMBER_BYTES:
-            self._flush()
+        self._write(line)
+        if self._cache:
+            self._cache.add(carried(line, self._set_id), self.line)
+
+    def carry(self, line: bytes) -> None:
+        """An entry that an earlier set has: its line in that set's index, as a later one has it."""
+        indexed = read_index_line(line)
+        self.fingerprint.add(indexed.entry, indexed.sha256)
+        self._write(line)
+        if self._cache:
+            self._cache.add(line, self.line)
 
     def chunks(self) -> Chunks:
         """The index from its start: JSON lines. Call it after the last entry."""
         self._flush()
         self._spool.seek(0)
         reader = igzip.IGzipFile(fileobj=self._spool, mode="rb")
+        whole = hashlib.sha256()
         while chunk := reader.read(_MEMBER_BYTES):
+            whole.update(chunk)
             yield chunk
+        if self._cache:
+            self._cache.keep(whole.hexdigest(), self.fingerprint.as_json())
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +101,12 @@ class Index:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._spool.close()
+
+    def _write(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._lines_bytes += len(line)
+        if self._lines_bytes >= _MEMBER_BYTES:
+            self._flush()
 
     def _flush(self) -> None:
         lines, self._lines, self._lines_bytes = b"".join(self._lines), [], 0

@@ -2,8 +2,12 @@
 
 A list is made once a run; every part reads the same one. A line is `KIND ARCHIVE FACTS PATH`: the kind
 is `d` folder, `f` file, `l` symlink, `p` fifo, `n` a note, `u` something unreadable (for the last two
-PATH is the text); FACTS is `-`, or `DEVICE:INODE` of a file with several names, or `MODE:MTIME:UID:GID` of
-a folder (octal, nanoseconds, numbers); in PATH `%` is written `%25`, a newline `%0A`.
+PATH is the text and FACTS `-`); in PATH `%` is written `%25`, a newline `%0A`. FACTS, with times in
+nanoseconds, are `MODE:MTIME:UID:GID:CTIME` of a folder (its mode octal), and of all else
+`DEVICE:INODE:NAMES:SIZE:MTIME:CTIME`, where DEVICE is 0 unless it has several NAMES: devices get other
+numbers when a machine starts. What is the same in every letter was not changed: so what was changed within
+the last moment before it was listed, and may be again without another time, gets `:NOW` at the end, which
+makes its line like no other.
 
 A folder is in every archive, so that whichever is unpacked last leaves it with the right mode and time;
 its number says in which it is counted. That is why its facts are in the list: a folder lives on while
@@ -18,6 +22,7 @@ import heapq
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -27,6 +32,9 @@ from nightscan_tasks.components.problems import shown
 
 ROOT = b"."  # the path of the root itself
 _RUN_NAMES = 50_000
+_MOMENT_NS = 100_000_000  # the clock that files get their times from may tick a hundred times a second only
+_SEVERAL = 1
+_ALL_FACTS = 4  # or more: so many fields tell them from those of older versions
 _KINDS = {stat.S_IFDIR: "d", stat.S_IFREG: "f", stat.S_IFLNK: "l", stat.S_IFIFO: "p"}
 
 
@@ -79,10 +87,18 @@ def line_of(found: Found, archives: int) -> bytes:
     facts, key = b"-", found.path
     status = found.status
     if status is not None and found.kind == "d":
-        facts = b"%o:%d:%d:%d" % (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_uid,
-                                  status.st_gid)
-    elif status is not None and found.kind == "f" and status.st_nlink > 1:
-        facts = key = b"%d:%d" % (status.st_dev, status.st_ino)
+        facts = b"%o:%d:%d:%d:%d" % (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_uid,
+                                     status.st_gid, status.st_ctime_ns)
+    elif status is not None:
+        several = found.kind == "f" and status.st_nlink > _SEVERAL
+        facts = b"%d:%d:%d:%d:%d:%d" % (
+            status.st_dev if several else 0, status.st_ino, status.st_nlink if several else 1, status.st_size,
+            status.st_mtime_ns, status.st_ctime_ns)
+        if several:
+            key = b"%d:%d" % (status.st_dev, status.st_ino)
+        now = time.time_ns()
+        if now - status.st_ctime_ns < _MOMENT_NS:
+            facts += b":%d" % now
     number = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) % archives
     path = found.path.replace(b"%", b"%25").replace(b"\n", b"%0A")
     return b"%s %d %s %s" % (found.kind.encode(), number, facts, path)
@@ -91,13 +107,36 @@ def line_of(found: Found, archives: int) -> bytes:
 def read_line(line: bytes) -> Listed:
     """What a line says."""
     kind, number, facts, path = line.split(b" ", 3)
-    if b"%" in path:
-        path = path.replace(b"%0A", b"\n").replace(b"%25", b"%")
+    path = _unescaped(path)
     if kind == b"d" and facts != b"-":
-        mode, mtime_ns, uid, gid = facts.split(b":")
+        mode, mtime_ns, uid, gid = facts.split(b":")[:4]
         folder = FolderFacts(int(mode, 8), int(mtime_ns), int(uid), int(gid))
         return Listed("d", int(number), b"", path, folder)
-    return Listed(kind.decode(), int(number), b"" if facts == b"-" else facts, path)
+    return Listed(kind.decode(), int(number), _inode(facts), path)
+
+
+def listed_bytes(line: bytes, archive: int) -> int:
+    """The size of a file that goes into this archive; 0 for everything else."""
+    kind, number, facts, _ = line.split(b" ", 3)
+    fields = facts.split(b":", 4)
+    return int(fields[3]) if kind == b"f" and len(fields) > _ALL_FACTS and int(number) == archive else 0
+
+
+def path_of(line: bytes) -> bytes:
+    """The path that a line is about, and nothing else of it."""
+    return _unescaped(line.split(b" ", 3)[3])
+
+
+def _unescaped(path: bytes) -> bytes:
+    return path.replace(b"%0A", b"\n").replace(b"%25", b"%") if b"%" in path else path
+
+
+def _inode(facts: bytes) -> bytes:
+    """`DEVICE:INODE` of a file with several names, also from a list of an older version."""
+    fields = facts.split(b":", 3)
+    if len(fields) < _ALL_FACTS:
+        return b"" if facts == b"-" else facts
+    return b"" if fields[0] == b"0" else b":".join(fields[:2])
 
 
 def lines_of(found: Iterable[Found], archives: int = 1) -> Iterator[bytes]:

@@ -30,6 +30,10 @@ class Problems:
         """The same, of one file."""
         self.note(f"{shown(path)} {fact}")
 
+    def note_listed(self, text: bytes) -> None:
+        """A note that the list of files has."""
+        self.note(os.fsdecode(text))
+
     def unreadable(self, what: bytes) -> None:
         """Remember a file, and why it could not be read."""
         if len(self._unreadable) < _NAMED:

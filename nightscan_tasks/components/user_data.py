@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
+from nightscan_tasks.components.base import Dump, Shared
+from nightscan_tasks.components.changes import walk_order
 from nightscan_tasks.components.exclusion import Exclusion
 from nightscan_tasks.components.files import OURS, Before, FileComponent
+from nightscan_tasks.components.files_cache import rules_digest
+from nightscan_tasks.components.files_increment import Increments
 from nightscan_tasks.components.listing import Found, Rules, parents, walk
 from nightscan_tasks.components.stored_here import store_folders
+from nightscan_tasks.components.tree import Tree
 from nightscan_tasks.settings import Settings
 
 _LOGS = b"logs"
@@ -39,6 +45,26 @@ class UserData(FileComponent):
         """`user_data.00`, `user_data.01`, …."""
         return tuple(f"{self.name}.{number:02d}" for number in range(self.archives))
 
+    @contextmanager
+    def open(self, part: str, shared: Shared) -> Iterator[Dump]:
+        """Open one archive; where earlier sets may be referred to, of what changed since."""
+        if shared.base is None or _overlapping(self._folders):
+            with super().open(part, shared) as dump:
+                yield dump
+            return
+        self._check_root()
+        with ExitStack() as stack:
+            tree = stack.enter_context(Tree(self.root, self.followed()))
+            yield self._increments.open(
+                stack, part, number=self.parts().index(part), tree=tree,
+                lines=lambda: shared.listing(self.name, self.lines), base=shared.base)
+
+    @property
+    def _increments(self) -> Increments:
+        settings = self._settings
+        rules = rules_digest(self.archives, self._folders, settings.user_data_exclude, settings.logs_days)
+        return Increments(settings.state, rules, walk_order(self._folders), self.temp_dir, self.before)
+
     def followed(self) -> frozenset[bytes]:
         """The folders that the settings name."""
         return frozenset(self._folders)
@@ -63,3 +89,9 @@ class UserData(FileComponent):
         earlier = self._folders[:self._folders.index(folder)]
         return (parent for parent in parents(root, folder)
                 if not any(other.startswith(parent.path + b"/") for other in earlier))
+
+
+def _overlapping(folders: tuple[bytes, ...]) -> bool:
+    """Whether something would be listed twice: then nothing can be said of what changed."""
+    return any(one == other or one.startswith(other + b"/") for number, one in enumerate(folders)
+               for place, other in enumerate(folders) if place != number)

@@ -24,6 +24,10 @@ class Run:
     deadline_seconds: int
     host: str
     tag: str | None = None
+    base: SetId | None = None
+    """The earlier set that user data may be referred to in."""
+    rehash: bool = False
+    """Whether files that seem not to have changed are read all the same, and compared."""
 
     def component(self, part: str) -> str:
         """Which component a part belongs to: `user_data.03` is of `user_data`."""

@@ -73,7 +73,7 @@ class Fetching:
         self.before("extract")
         with (self.saved.open_artifact(source.catalog, source.manifest, source.archive) as chunks,
               self.saved.open_artifact(source.catalog, source.manifest, source.index) as index):
-            extract(chunks, staged, index=index, include=wanted)
+            extract(chunks, staged, index=index, include=wanted, told=source.pair)
             for _ in index:  # to its end, where it is checked
                 pass
 

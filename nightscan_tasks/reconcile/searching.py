@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.components.entry import Kind, read_index_line
+from nightscan_tasks.components.extraction import lines
+from nightscan_tasks.components.files_dump import INDEX, TAR
+from nightscan_tasks.components.files_source import Pair, paired
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.model import Artifact, Chunks, Manifest, SetId
 
@@ -20,7 +23,6 @@ Read = Callable[[Catalog, SetId], Manifest]
 """The manifest of a set that may be used; `Untrusted` where it must not."""
 
 _COMPONENT = "user_data"
-_INDEX = ".index."
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Source:
     archive: Artifact
     index: Artifact
 
+    @property
+    def pair(self) -> Pair:
+        """The two, and what the index tells of the archive."""
+        return paired(self.archive, self.index)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Source) and str(self) == str(other)
 
@@ -49,7 +56,9 @@ class Source:
         return hash(str(self))
 
     def __str__(self) -> str:
-        return f"{self.catalog.store.name} {self.manifest.set_id} {self.archive.part}"
+        lies_in = self.archive.set_id or self.manifest.set_id
+        where = f" in {lies_in}" if lies_in != self.manifest.set_id else ""
+        return f"{self.catalog.store.name} {self.manifest.set_id} {self.archive.part}{where}"
 
 
 class Search:
@@ -124,16 +133,16 @@ class Search:
                 continue
             pairs = _pairs(catalog, manifest)
             for source in pairs:
-                if source.archive.part not in done and str(source) not in self._bad and self._read(source):
-                    done.add(source.archive.part)
-            if all(source.archive.part in done for source in pairs):
+                if source.archive.name not in done and str(source) not in self._bad and self._read(source):
+                    done.add(source.archive.name)
+            if all(source.archive.name in done for source in pairs):
                 return
 
     def _read(self, source: Source) -> bool:
         number = self.number(source)
         try:
             with self._saved.open_artifact(source.catalog, source.manifest, source.index) as chunks:
-                for line in _lines(chunks):
+                for line in filter(source.pair.of, lines(chunks)):
                     self._match(line, number)
         except NightscanError as exc:
             self.reject(source, str(exc))
@@ -154,15 +163,6 @@ class Search:
 def _pairs(catalog: Catalog, manifest: Manifest) -> list[Source]:
     """The archives of user data that have an index."""
     artifacts = manifest.of(_COMPONENT)
-    indexes = {each.part: each for each in artifacts if _INDEX in each.name}
+    indexes = {each.part: each for each in artifacts if f"{INDEX}." in each.name}
     return [Source(catalog, manifest, each, indexes[each.part]) for each in artifacts
-            if _INDEX not in each.name and each.part in indexes]
-
-
-def _lines(chunks: Chunks) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + bytes(chunk)).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+            if f"{TAR}." in each.name and each.part in indexes]

@@ -75,7 +75,7 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
     system.signatures.require(catalog, manifest)
     if manifest.encrypted_for:
         system.audit.key_used(str(manifest.set_id), catalog.store.name, key=manifest.encrypted_for)
-    key = manifest.set_id.key(artifact.name)
+    key = manifest.key(artifact)
     name = f"{catalog.store.name} {key}"
     codec = replace(system.codec, recipient=manifest.encrypted_for or "")
     with _stored(catalog.store, key, artifact) as stored, codec.decode(stored) as decoded:
@@ -116,7 +116,7 @@ def _sound(catalog: Catalog, manifest: Manifest, component: str) -> bool:
         for artifact in manifest.of(component):
             if theirs.get(artifact.name) != artifact.stored_sha256:
                 return False
-            read_back(catalog.store, manifest.set_id.key(artifact.name), sha256=artifact.stored_sha256,
+            read_back(catalog.store, manifest.key(artifact), sha256=artifact.stored_sha256,
                       stored_bytes=artifact.stored_bytes)
     except NightscanError:
         return False

@@ -46,8 +46,10 @@ class Evidence:
 
     `verified` were read back whole from this store, `damaged` were not when they were read last; `reading`
     are read by restores; `holds` says who keeps a set, and why; `trusted` were looked at by a person;
-    `locked` until when, by an object lock. `published` are the sets of the primary store: a newest one
-    that is wrong stops every store. `latest` and `look` tell whether the clock can be believed.
+    `locked` until when, by an object lock. `needs` says which earlier sets a set has archives in, where its
+    manifest does not: of open runs, and of sets whose manifest cannot be read. `published` are the sets of
+    the primary store: a newest one that is wrong stops every store. `latest` and `look` tell whether the
+    clock can be believed.
     """
 
     verified: frozenset[SetId] = frozenset()
@@ -56,6 +58,7 @@ class Evidence:
     holds: Mapping[SetId, str] = field(default_factory=dict)
     trusted: frozenset[SetId] = frozenset()
     locked: Mapping[SetId, datetime] = field(default_factory=dict)
+    needs: Mapping[SetId, frozenset[SetId]] = field(default_factory=dict)
     elsewhere: tuple[Elsewhere, ...] = ()
     published: tuple[Entry, ...] = ()
     latest: Sighting | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -66,6 +66,7 @@ def plan_rotation(sets: Iterable[Entry], *, store: str, policy: Policy, evidence
 
     - a set that somebody holds, that a restore reads, that an object lock keeps, or whose manifest cannot
       be read;
+    - a set that a set which stays, or a run that is under way, has archives in;
     - of each tier the newest `minimum` good sets (complete, of a normal size, verified in this store), or,
       where there are fewer, the best of the others in their place;
     - anything while the clock cannot be believed, or the newest complete set is too old;
@@ -78,7 +79,28 @@ def plan_rotation(sets: Iterable[Entry], *, store: str, policy: Policy, evidence
     present = [entry for entry in ordered if entry.set_id.taken_at <= now + TOLERANCE]
     plan = _Plan(policy, evidence, now, has_to_stay(present, evidence, minimum=policy.minimum),
                  frozen_tiers(present, evidence), store_frozen(present, evidence, now))
-    return Rotation(store, tuple(plan.verdict(entry) for entry in ordered), plan.held, plan.frozen)
+    verdicts = [plan.verdict(entry) for entry in ordered]
+    return Rotation(store, tuple(_spare_needed(verdicts, ordered, evidence, now)), plan.held, plan.frozen)
+
+
+def _spare_needed(verdicts: Iterable[Verdict], entries: Iterable[Entry], evidence: Evidence,
+                  now: datetime) -> Iterator[Verdict]:
+    """The same, but what is needed stays. The newest are first, and a set needs only earlier ones."""
+    needs = {**{entry.set_id: entry.needs for entry in entries if isinstance(entry, Manifest)},
+             **evidence.needs}
+    needed: dict[SetId, SetId] = {}
+    for run, earlier in evidence.needs.items():
+        needed |= dict.fromkeys(earlier, run)
+    for verdict in verdicts:
+        stays = verdict
+        if verdict.remove and verdict.set_id in needed:
+            old = age(verdict.set_id.taken_at, now)
+            stays = Verdict(verdict.set_id, remove=False,
+                            reason=f"{old} old, but archives of {needed[verdict.set_id]} lie in it")
+        if not stays.remove:
+            for earlier_set in needs.get(verdict.set_id, ()):
+                needed.setdefault(earlier_set, verdict.set_id)
+        yield stays
 
 
 def _as_of(now: datetime, entries: Iterable[Entry], evidence: Evidence) -> Evidence:

@@ -33,11 +33,27 @@ def gather(system: System, store: Store) -> tuple[list[Entry], Evidence]:
     return entries, Evidence(
         verified=frozenset(each.set_id for each in readings if not each.problems),
         damaged=frozenset(each.set_id for each in readings if each.problems),
-        reading=reading(system), holds=held(system), trusted=trusted,
+        reading=reading(system), holds=held(system), trusted=trusted, needs=needs(system, entries),
         elsewhere=tuple(_elsewhere(system, other, trusted) for other in others),
         published=tuple(published), look=system.ledger.looks.last(),
         latest=max(_sightings(system, (*entries, *published), readings, trusted),
                    key=lambda sighting: sighting.moment, default=None))
+
+
+def needs(system: System, entries: Iterable[Entry] = ()) -> dict[SetId, frozenset[SetId]]:
+    """In which earlier sets archives lie that runs under way refer to, or sets whose manifest is broken."""
+    runs = [*system.ledger.open_runs(now=system.clock())]
+    for entry in entries:
+        if not isinstance(entry, Manifest):
+            with suppress(NightscanError):  # the run is forgotten, or its record is broken too
+                runs.append(system.ledger.opened(entry.set_id.run_id))
+    found = {}
+    for run in runs:
+        if run.base is not None:
+            found[run.set_id] = frozenset({run.base})
+            with suppress(NightscanError):
+                found[run.set_id] |= system.catalog().get(run.base).needs
+    return found
 
 
 def held(system: System, set_id: SetId | None = None) -> dict[SetId, str]:

@@ -15,7 +15,7 @@ from nightscan_tasks.ledger.rotations import Rotated, Rotations
 from nightscan_tasks.model import MANIFEST_NAME, Keep, SetId, Tier
 from nightscan_tasks.retention import Evidence, Policy, Rotation, plan_look, plan_rotation
 from nightscan_tasks.retention.evidence import Entry
-from nightscan_tasks.rotation.gathering import gather, held, reading
+from nightscan_tasks.rotation.gathering import gather, held, needs, reading
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
@@ -95,6 +95,8 @@ def _remove(system: System, store: Store, set_id: SetId, *, holder: str, why: st
             return words
         if set_id in reading(system):
             return "a restore has begun to read it"
+        if run := next((run for run, earlier in needs(system).items() if set_id in earlier), None):
+            return f"archives of {run} lie in it"
         system.audit.record(Action.DELETE, str(set_id), store=store.name, url=store.url, why=why)
         if not lease.live(system.clock()):
             return "its removal took too long to begin; the next rotation decides anew"

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import StoreRefused
 from nightscan_tasks.ledger import Ending
-from nightscan_tasks.model import MANIFEST_NAME, Keep, SetId, Tier
+from nightscan_tasks.model import MANIFEST_NAME, Keep, Manifest, SetId, Tier
+from nightscan_tasks.rotation.gathering import needs
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
 
@@ -26,7 +27,7 @@ def sweep(system: System, store: Store, keep: Mapping[Tier, Keep] | None = None)
     now = system.clock()
     before = now - timedelta(seconds=2 * system.settings.deadline_seconds)
     swept = list(store.sweep(before))
-    busy = {run.set_id for run in system.ledger.open_runs(now=now)}
+    busy = {run.set_id for run in system.ledger.open_runs(now=now)} | _needed(system, store)
     for set_id, keys in _leftovers(store, before).items():
         spared = set_id in busy or _is_due(system, store, set_id, (keep or {}).get(set_id.tier, Keep()))
         for key in keys if not spared else ():
@@ -34,6 +35,13 @@ def sweep(system: System, store: Store, keep: Mapping[Tier, Keep] | None = None)
                 store.delete(key)
                 swept.append(key)
     return swept
+
+
+def _needed(system: System, store: Store) -> set[SetId]:
+    """The sets in whose folders archives of other sets lie, whether they have a manifest or not."""
+    entries = Catalog(store).entries()
+    needed = {set_id for entry in entries if isinstance(entry, Manifest) for set_id in entry.needs}
+    return needed.union(*needs(system, entries).values())
 
 
 def forget_old_runs(system: System) -> list[str]:

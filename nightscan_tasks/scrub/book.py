@@ -109,17 +109,21 @@ class Book:
     def correct(self, holding: Holding) -> None:
         """Bring the set's verification up to what its artifacts and papers are now known to be."""
         verified = verified_there(self.system, self.store, holding.manifest)
-        now = replace(holding, verified=verified, reads=self.of_set(holding.manifest.set_id))
         artifacts = holding.manifest.artifacts
-        problems = (*self._unsigned(holding.manifest), *filter(None, map(now.problem, artifacts)))
-        known = verified.problems if verified else ()
+        # What lies with an earlier set is read as that set's.
+        now = [(each, replace(holding, verified=verified,
+                              reads=self.of_set(each.set_id or holding.manifest.set_id)))
+               for each in artifacts]
+        problems = (*self._unsigned(holding.manifest),
+                    *(problem for artifact, known in now if (problem := known.problem(artifact))))
+        told = verified.problems if verified else ()
         if problems:
-            if problems != known:
+            if problems != told:
                 self._verified(holding.manifest, problems, self.system.clock())
             return
-        moments = [moment for artifact in artifacts if (moment := now.whole_at(artifact)) is not None]
+        moments = [moment for artifact, known in now if (moment := known.whole_at(artifact)) is not None]
         if len(moments) == len(artifacts) and moments and (
-                verified is None or known or min(moments) > verified.verified_at):
+                verified is None or told or min(moments) > verified.verified_at):
             self._verified(holding.manifest, (), min(moments))
 
     def damaged_elsewhere(self, holding: Holding, artifact: Artifact, other: Store, problem: str) -> None:

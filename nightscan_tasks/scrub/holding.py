@@ -31,8 +31,8 @@ class Holding:
     verified: Verified | None
 
     def copies(self) -> Iterator[Copy]:
-        """Its artifacts, for the plan."""
-        for artifact in self.manifest.artifacts:
+        """Its own artifacts, for the plan: those of earlier sets are read with these."""
+        for artifact in self.manifest.own:
             yield Copy(self.manifest.set_id, artifact.name, artifact.stored_bytes, self._read_at(artifact),
                        self._doubt(artifact))
 
@@ -68,7 +68,7 @@ class Holding:
         return f"it was replaced from {read.mended_from}" if read and read.mended_from else ""
 
     def _verified_problem(self, artifact: Artifact) -> str:
-        key = self.manifest.set_id.key(artifact.name)
+        key = self.manifest.key(artifact)
         problems = self.verified.problems if self.verified else ()
         return next((problem for problem in problems if f" {key} " in problem), "")
 

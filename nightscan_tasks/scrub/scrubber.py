@@ -136,10 +136,15 @@ class _Scrub:
                         f"on from there")
             holding = held[turn.copy.set_id]
             self.progress.next_stream()
-            self._look_at(holding, holding.manifest.artifact(turn.copy.name))
+            damaged = self._look_at(holding, holding.manifest.artifact(turn.copy.name))
+            if damaged or turn.copy.doubt:  # later sets that have archives here are as good as these
+                for each in held.values():
+                    if turn.copy.set_id in each.manifest.needs:
+                        self.book.correct(each)
         return ""
 
-    def _look_at(self, holding: Holding, artifact: Artifact) -> None:
+    def _look_at(self, holding: Holding, artifact: Artifact) -> bool:
+        """Read one, mend it if need be; whether it was damaged."""
         set_id = holding.manifest.set_id
         try:
             problem = self._compare(holding, artifact)
@@ -148,9 +153,9 @@ class _Scrub:
         except NightscanError as exc:
             self.store.stat(set_id.key(MANIFEST_NAME))  # raises where the store is down: that ends the scrub
             self.book.tell(Kind.UNREAD, set_id.key(artifact.name), str(exc))
-            return
+            return False
         if problem and self.store.stat(set_id.key(MANIFEST_NAME)) is None:
-            return  # a rotation removes the set at this moment
+            return False  # a rotation removes the set at this moment
         self.book.counted(artifact.stored_bytes)
         if problem:
             self.book.damaged(set_id, artifact.name, problem, artifact.stored_bytes)
@@ -159,6 +164,7 @@ class _Scrub:
         else:
             self.book.whole(set_id, artifact.name, artifact.stored_bytes)
         self.book.correct(holding)
+        return bool(problem)
 
     def _compare(self, holding: Holding, artifact: Artifact) -> str:
         """What is wrong with an artifact, found twice; empty where it is whole."""

@@ -263,6 +263,11 @@ class Settings(Scaling, Watching):
         return {Tier(tier): int(days) for tier, _, days in split}
 
     @property
+    def state(self) -> Path:
+        """Where this host remembers what was saved."""
+        return self.state_dir or self.root / ".nightscan_state"
+
+    @property
     def quarantine(self) -> Path:
         """Where files go that no row names."""
         return self.quarantine_dir or self.root / ".nightscan_quarantine"

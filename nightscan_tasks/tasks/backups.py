@@ -23,9 +23,9 @@ _OPENING: dict[str, Any] = {"autoretry_for": (TransientError,), "max_retries": N
 
 
 @shared_task(name="nightscan.backup_daily", **_OPENING)
-def backup_daily() -> dict[str, Json]:
-    """Save database, redis and user_data; kept 7 days."""
-    return begin(System.from_env(), Request(DAILY))
+def backup_daily(*, rehash: bool = False) -> dict[str, Json]:
+    """Save database, redis and of user_data what changed; kept 7 days. With `rehash` every file is read."""
+    return begin(System.from_env(), Request(DAILY, rehash=rehash))
 
 
 @shared_task(name="nightscan.backup_weekly", **_OPENING)

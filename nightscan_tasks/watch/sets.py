@@ -98,7 +98,7 @@ def _seen(seen: Seen, copies: tuple[CopySeen, ...], hold: str, *, trusted: bool)
         return SetSeen(entry.set_id, complete=False, components={}, copies=copies, trusted=trusted, held=hold,
                        problem=entry.problem)
     components = {name: ComponentSeen(sum(each.plain_bytes for each in entry.of(name)),
-                                      sum(each.stored_bytes for each in entry.of(name)))
+                                      sum(each.stored_bytes for each in entry.of(name) if not each.set_id))
                   for name in entry.components}
     return SetSeen(entry.set_id, entry.complete, components, copies, encrypted=bool(entry.encrypted_for),
                    signed=seen.signed, suspicious=entry.suspicious, trusted=trusted, held=hold,

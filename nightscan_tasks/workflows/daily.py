@@ -6,4 +6,5 @@ DAILY = Plan(
     tier=Tier.DAILY,
     components=("database", "redis", "user_data"),
     keep=Days(7),
+    builds_on=(Tier.DAILY,),
 )
