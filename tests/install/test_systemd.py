@@ -175,7 +175,8 @@ def test_no_key_is_anothers() -> None:
     assert keys == {f"/etc/nightscan/messages/{name}.key": ("0640", "root", f"nightscan-{name}")
                     for name in (*QUEUES, "beat", "flower")}
     assert {mode for _, path, mode, *_ in lines if path.endswith(".env") and "-" in path} == {"0600"}
-    assert not any(int(mode, 8) & 0o022 for _, _, mode, *_ in lines)
+    # No key is in what they share: whoever writes there can slow the others down, and no more.
+    assert not any(int(mode, 8) & 0o022 for _, path, mode, *_ in lines if path != "/run/nightscan")
 
 
 def test_workers_do_not_listen_to_each_other(units: dict[str, dict[str, list[str]]]) -> None:
