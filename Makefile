@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCKING := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format chaos bench screenshots lock clean
+.PHONY: help install demo test fuzz lint format chaos bench bench-growth screenshots lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ chaos: install ## a hundred runs with random faults, checked against a model; SE
 
 bench: install ## how fast and how small, against what a user would use instead; BENCH=database, …
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-growth: install ## how time and memory grow, to 10 GB and a million files: half an hour, 31 GB of disk
+	@$(BIN)/python -m benchmarks growth
 
 screenshots: install ## the pictures in docs/images, from a simulated past; SHOTS=… takes some
 	@$(PYTHON) -m tools.browser

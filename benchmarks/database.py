@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
+from benchmarks.ask import Ask
 from benchmarks.contest import Contender, Step, Task, contest
 from benchmarks.measuring import Command
 from benchmarks.outcome import Found, Table, followed
@@ -24,7 +25,8 @@ from nightscan_tasks.world.postgres import DATABASE, ROLE
 from nightscan_tasks.world.sample.database import write_database
 from nightscan_tasks.world.sample.plan import plan_sample
 
-SQL_BYTES = 650_000_000  # asks for what makes 638 MB of a dump
+SQL_BYTES = 650_000_000  # what is asked of the sample …
+DUMP_BYTES = 638_000_000  # … and what it makes of it
 BY_HAND = "pg_dump | gzip; gunzip | psql"
 GUIDE = "pg_dump | gzip | gpg (the guide)"
 TASKS = {
@@ -42,18 +44,18 @@ _SAMPLE_BYTES = 20_000_000
 _JOBS = 2
 
 
-def need(scale: float) -> Need:
+def need(ask: Ask) -> Need:
     """Two databases with their indexes and the server's log, and what is saved of one."""
-    return Need(int(8 * SQL_BYTES * scale) + 500_000_000, 20_000)
+    return Need(int(8 * SQL_BYTES * ask.scale) + 500_000_000, 20_000)
 
 
-def database(folder: Path, console: Console, *, rounds: int, seed: int, scale: float = 1.0) -> Found:
-    """All tables of the database; `scale` makes it smaller."""
+def database(folder: Path, console: Console, ask: Ask) -> Found:
+    """All tables of the database."""
     with site(folder, ("gpg", "files", "postgres")) as place:
         console.print("filling a database …")
-        _fill(place, int(SQL_BYTES * scale), seed=seed)
+        _fill(place, int(SQL_BYTES * ask.scale), seed=ask.seed)
         dump, restore = contest(list(_Contenders(place).all()),
-                                {key: TASKS[key] for key in ("dump", "restore")}, rounds=rounds,
+                                {key: TASKS[key] for key in ("dump", "restore")}, rounds=ask.rounds,
                                 console=console)
         both = TASKS["both"]
         sums = tuple(followed(row, again) for row in dump.rows
@@ -69,7 +71,7 @@ class _Contenders:
         self._out = place.folder / "out"
         self._target = place.world.dsn(_SCRATCH)
         self._dump = f'{_tool("pg_dump")} "$NIGHTSCAN_DATABASE_URI"'
-        self._psql = f'{_tool("psql")} -q -X -v ON_ERROR_STOP=1 "$TARGET" >/dev/null'
+        self._psql = f'{_tool("psql")} -q -X -v ON_ERROR_STOP=1 "$TARGET_URI" >/dev/null'
 
     def all(self) -> Iterator[Contender]:
         """Those that are on this machine."""
@@ -80,7 +82,7 @@ class _Contenders:
                              f"{DECRYPT} out/sql.gz.gpg | gunzip --stdout | {self._psql}")
         folder = f"{self._dump} --format=directory --jobs={_JOBS} --file=out/directory"
         yield self._pipeline(f"pg_dump -Fd -j{_JOBS}; pg_restore -j{_JOBS}", folder,
-                             f'{_tool("pg_restore")} --jobs={_JOBS} --dbname="$TARGET" out/directory')
+                             f'{_tool("pg_restore")} --jobs={_JOBS} --dbname="$TARGET_URI" out/directory')
         if any(program.name == "restic" and program.there for program in PROGRAMS):
             yield self._restic()
         for form in ("sql", "directory"):
@@ -98,7 +100,7 @@ class _Contenders:
         command = rival.command(restore)
         return Contender("pg_dump | restic --stdin", (
             Step("dump", rival.command(save), stored=rival.stored_bytes),
-            Step("restore", replace(command, env={**command.env, "TARGET": self._target}), self._empty)),
+            Step("restore", replace(command, env={**command.env, "TARGET_URI": self._target}), self._empty)),
             rival.fresh, rival.gone)
 
     def _ours(self, form: str) -> Contender:
@@ -112,7 +114,7 @@ class _Contenders:
             lambda: empty(self._site.backups), lambda: empty(self._site.backups))
 
     def _command(self, script: str) -> Command:
-        return self._site.command(script, TARGET=self._target)
+        return self._site.command(script, TARGET_URI=self._target)
 
     def _empty(self) -> None:
         """An empty database to restore into; nothing that the one before left to write down."""

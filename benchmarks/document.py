@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.outcome import Outcome, loaded
+from benchmarks.picture import picture
 from benchmarks.showing import markdown, sheets
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
 NEW_RESULTS = ROOT / "build/benchmarks"
 DOCUMENT = ROOT / "docs/PERFORMANCE.md"
-ORDER = ("user_data", "database", "workers", "memory", "growth")
+PICTURE = ROOT / "docs/images/performance-growth.svg"
+ORDER = ("user_data", "database", "workers", "memory", "growth_bytes", "growth_files")
 
 _INTRODUCTION = """\
 # How fast, how large
@@ -40,9 +42,11 @@ start of the program to its end: encryption, signature, catalog and reading back
 
 def write(new_results: Path = NEW_RESULTS) -> list[str]:
     """Take over new results, where they are of full size, and render the document; what was done."""
-    told = [_take(path) for path in sorted(new_results.glob("*.json"))]
+    told = [take(path) for path in sorted(new_results.glob("*.json"))]
     outcomes = loaded(RESULTS)
     DOCUMENT.write_text(rendered(outcomes), encoding="utf-8")
+    if drawn := drawn_growth(outcomes):
+        PICTURE.write_text(drawn, encoding="utf-8")
     return [*told, f"{DOCUMENT.relative_to(ROOT)} shows {', '.join(outcomes) or 'nothing yet'}"]
 
 
@@ -52,10 +56,19 @@ def rendered(outcomes: Mapping[str, Outcome]) -> str:
     for key in ORDER:
         if key in outcomes:
             parts += _section(outcomes[key])
+    if drawn_growth(outcomes):
+        parts.append(f"![How time and memory grow]({PICTURE.relative_to(DOCUMENT.parent)})")
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _take(path: Path) -> str:
+def drawn_growth(outcomes: Mapping[str, Outcome]) -> str:
+    """The picture of growth; empty where nothing of it was measured."""
+    lines = [line for key in ORDER if key in outcomes for line in outcomes[key].found.lines]
+    return picture(lines) if lines else ""
+
+
+def take(path: Path) -> str:
+    """Keep a result beside this, if it is of full size; what was done."""
     scale = Outcome.load(path).head.scale
     if scale != 1:
         return f"{path.name} is of {scale:g} of the full size: not taken"

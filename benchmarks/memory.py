@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.ask import Ask
 from benchmarks.outcome import Found, Sheet
 from benchmarks.scratch import Need
 from nightscan_tasks.system import utc_now
@@ -21,23 +22,22 @@ LIMIT_BYTES = 200_000_000
 _LOOK_SECONDS = 0.2
 
 
-def need(scale: float) -> Need:
+def need(ask: Ask) -> Need:
     """A world with its sample, the set, and its copy in S3."""
-    return Need(int(5 * AMOUNTS[-1] * scale) + 500_000_000, 60_000)
+    return Need(int(5 * AMOUNTS[-1] * ask.scale) + 500_000_000, 60_000)
 
 
-def memory(folder: Path, console: Console, *, rounds: int, seed: int, scale: float = 1.0) -> Found:
+def memory(folder: Path, console: Console, ask: Ask) -> Found:
     """The largest process of each queue. One round: a peak hardly depends on what else a machine does."""
-    del rounds, seed
     peaks = []
     for number, amount in enumerate(AMOUNTS):
-        console.print(f"  a weekly set of {size(amount * scale)} …")
-        peaks.append(_peaks(folder / f"w{number}", int(amount * scale)))
+        console.print(f"  a weekly set of {size(amount * ask.scale)} …")
+        peaks.append(_peaks(folder / f"w{number}", int(amount * ask.scale)))
     small, large = peaks
     rows = tuple((queue, size(small.get(queue, 0)), size(large[queue]),
                   "yes" if max(small.get(queue, 0), large[queue]) < LIMIT_BYTES else "NO")
                  for queue in sorted(large))
-    amounts = (f"{size(amount * scale)} of data" for amount in AMOUNTS)
+    amounts = (f"{size(amount * ask.scale)} of data" for amount in AMOUNTS)
     columns = ("queue", *amounts, f"below {size(LIMIT_BYTES)}")
     return Found(sheets=(Sheet(
         "The largest process of each queue", columns, rows,

@@ -27,6 +27,11 @@ class Row:
         return statistics.median(each.seconds for each in self.rounds)
 
     @property
+    def median(self) -> Measured:
+        """The round whose time is the median's, or the one just below it."""
+        return sorted(self.rounds, key=lambda each: each.seconds)[(len(self.rounds) - 1) // 2]
+
+    @property
     def cpu_seconds(self) -> float:
         """The median."""
         return statistics.median(each.cpu_seconds for each in self.rounds)
@@ -94,6 +99,7 @@ class Line:
     """How one task of one contender grows: `axis` is `bytes` or `files`."""
 
     name: str
+    task: str
     axis: str
     points: tuple[Point, ...]
 

@@ -38,6 +38,8 @@ def scratch(parent: Path, need: Need, *, keep: Path | None = None) -> Iterator[P
     place.mkdir(parents=True, exist_ok=True)
     check(place, need)
     if keep is not None:
+        if any(place.iterdir()):
+            raise NoRoom(f"{place} is not empty: name a new folder to keep")
         yield place
         return
     folder = Path(tempfile.mkdtemp(prefix="nightscan-bench-", dir=place))

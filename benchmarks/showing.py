@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks.outcome import Outcome, Row, Sheet, Table
+from benchmarks.outcome import Line, Outcome, Row, Sheet, Table
 from nightscan_tasks.wording import size
 
 
@@ -15,6 +15,8 @@ def sheets(outcome: Outcome) -> Iterator[Sheet]:
     """All of an outcome's tables, as they are shown."""
     yield from map(sheet, outcome.found.tables)
     yield from outcome.found.sheets
+    if outcome.found.lines:
+        yield _growth(outcome.found.lines)
 
 
 def sheet(table: Table) -> Sheet:
@@ -25,6 +27,24 @@ def sheet(table: Table) -> Sheet:
                "memory, largest", "rounds")
     return Sheet(f"{table.title} (ratio: of {measure.name})", columns,
                  tuple(_cells(row, measure, stores=stores) for row in table.rows), table.note)
+
+
+def _growth(lines: Sequence[Line]) -> Sheet:
+    """Lines as a table: a row for each amount, and for each line what it took of time and memory."""
+    axis = lines[0].axis
+    amounts = sorted({point.amount for line in lines for point in line.points})
+    columns = (axis, *(f"{line.name}: {line.task.lower()}" for line in lines))
+    rows = tuple((size(amount) if axis == "bytes" else f"{amount:,}",
+                  *(_point(line, amount) for line in lines)) for amount in amounts)
+    return Sheet(f"Seconds and memory, by {axis}", columns, rows,
+                 "Memory: the largest process, and all of them.")
+
+
+def _point(line: Line, amount: int) -> str:
+    found = next((point.measured for point in line.points if point.amount == amount), None)
+    if found is None:
+        return "-"
+    return f"{found.seconds:.2f} s, {_memory(found.process_bytes)} ({_memory(found.tree_bytes)})"
 
 
 def _cells(row: Row, measure: Row, *, stores: bool) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.measuring import Command
 from nightscan_tasks.world.world import World
 
+USER_DATA = "uploads models config logs"
 RECIPIENT = "backup@nightscan.com"
 ENCRYPT = f'gpg --homedir "$NIGHTSCAN_GPG_HOME" --batch --trust-model always --encrypt -r {RECIPIENT}'
 DECRYPT = 'gpg --homedir "$NIGHTSCAN_GPG_HOME" --batch --quiet --decrypt'
@@ -44,16 +45,21 @@ class Site:
                "NIGHTSCAN_STATE_DIR": str(self.state), **more}
         return Command(script, env, self.folder, self.folder / "printed.log")
 
+    def reading(self) -> Command:
+        """Read all user data once, so that nobody is the first to read it from the disk."""
+        return self.command(f"tar -cf - -C {self.root} {USER_DATA} | cat >/dev/null")
+
     def nightscan(self, arguments: str, **more: str) -> Command:
         """`nightscan …`, as a person types it."""
         return self.command(f"{Path(sys.executable).with_name('nightscan')} {arguments}", **more)
 
 
 @contextmanager
-def site(folder: Path, services: Collection[str]) -> Iterator[Site]:
-    """A site whose servers end with the block."""
+def site(folder: Path, services: Collection[str], *, celery: Collection[str] = (),
+         settings: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """A site whose servers, and workers where there are any, end with the block."""
     world = folder / "w"
     try:
-        yield Site(folder, World.up(world, services=services, celery=False))
+        yield Site(folder, World.up(world, services=services, celery=celery, settings=settings))
     finally:
         World.down(world)

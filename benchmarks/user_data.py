@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.ask import Ask
 from benchmarks.contest import Contender, Step, Task, contest
 from benchmarks.data.plan import FILES, TOTAL_BYTES
 from benchmarks.data.tree import Tree
@@ -17,7 +18,7 @@ from benchmarks.outcome import Found, Table, followed
 from benchmarks.programs import RIVALS as PROGRAMS
 from benchmarks.rivals import RIVALS, Rival
 from benchmarks.scratch import Need, bytes_below, empty
-from benchmarks.site import DECRYPT, ENCRYPT, Site, site
+from benchmarks.site import DECRYPT, ENCRYPT, USER_DATA, Site, site
 
 GUIDE = "tar -cz | gpg (the guide)"
 OURS = "nightscan"
@@ -39,27 +40,25 @@ TASKS = {
     "synced": Task("Restore, and its bytes on the disk", "restic",
                    "The same rounds, and `sync` after each: what a power cut would not take."),
 }
-_WHAT = "uploads models config logs"
 
 
-def need(scale: float) -> Need:
+def need(ask: Ask) -> Need:
     """The data, a repository as large with what was added to it, and what is restored of it."""
-    return Need(int(4.5 * TOTAL_BYTES * scale) + 100_000_000, int(4 * FILES * scale) + 2_000)
+    return Need(int(4.5 * TOTAL_BYTES * ask.scale) + 100_000_000, int(4 * FILES * ask.scale) + 2_000)
 
 
-def user_data(folder: Path, console: Console, *, rounds: int, seed: int, scale: float = 1.0) -> Found:
-    """All tables of user data; `scale` makes all of it smaller."""
+def user_data(folder: Path, console: Console, ask: Ask) -> Found:
+    """All tables of user data."""
     with site(folder, ("gpg", "files")) as place:
-        tree = Tree(place.root, int(TOTAL_BYTES * scale), int(FILES * scale), seed)
+        tree = Tree(place.root, int(TOTAL_BYTES * ask.scale), int(FILES * ask.scale), ask.seed)
         console.print("writing user data …")
         tree.write()
-        warm = place.command(f"tar -cf - -C {place.root} {_WHAT} | cat >/dev/null")
-        made = _Contenders(place, tree)
-        tables = contest(list(made.all()), TASKS, rounds=rounds, console=console, shared=warm.run)
+        tables = contest(list(Contenders(place, tree).all()), TASKS, rounds=ask.rounds, console=console,
+                         shared=place.reading().run)
         return Found(_with_checks(tables))
 
 
-class _Contenders:
+class Contenders:
     """Everybody who takes part. Each change of the tree is another day's, whoever sees it."""
 
     def __init__(self, place: Site, tree: Tree) -> None:
@@ -71,9 +70,9 @@ class _Contenders:
 
     def all(self) -> Iterator[Contender]:
         """Those that are on this machine."""
-        yield self._pipeline("tar -c", f"tar -cf out/tar -C {self._site.root} {_WHAT}",
+        yield self._pipeline("tar -c", f"tar -cf out/tar -C {self._site.root} {USER_DATA}",
                              f"tar -xf out/tar -C {self._target}")
-        yield self._pipeline(GUIDE, f"tar -cz -C {self._site.root} {_WHAT} | {ENCRYPT} >out/tar.gz.gpg",
+        yield self._pipeline(GUIDE, f"tar -cz -C {self._site.root} {USER_DATA} | {ENCRYPT} >out/tar.gz.gpg",
                              f"{DECRYPT} out/tar.gz.gpg | tar -xz -C {self._target}")
         for program in PROGRAMS:
             if program.there:
@@ -87,7 +86,7 @@ class _Contenders:
             self._restored(command(restore))), self._fresh_pipeline, self._fresh_pipeline)
 
     def _rival(self, rival: Rival) -> Contender:
-        paths = " ".join(str(self._site.root / name) for name in _WHAT.split())
+        paths = " ".join(str(self._site.root / name) for name in USER_DATA.split())
         saves = {name: rival.command(rival.save.format(what=paths, name=name))
                  for name in ("first", "unchanged", "changed")}
         return Contender(rival.name, (
