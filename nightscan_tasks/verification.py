@@ -14,23 +14,42 @@ from nightscan_tasks.signatures import Signatures
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally
 
+Known = Callable[[SetId], Verified | None]
+"""What the last reading of an earlier set found in the same store."""
+
 
 def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], datetime],
-               seen: Callable[[int], None] | None = None, signatures: Signatures | None = None) -> Verified:
+               seen: Callable[[int], None] | None = None, signatures: Signatures | None = None,
+               known: Known | None = None) -> Verified:
     """What reading a whole set found. Damage is in `problems`, one line an artifact; a store that does
     not answer raises, for then nothing is known. `seen` is told the bytes read so far.
 
     Where `signatures` count, one that is missing or bad is a problem like damage: nobody could restore it.
+    With `known`, what lies with earlier sets that were read already is not read again: it has to be there,
+    and those readings say whether it is whole.
     """
     read_bytes = 0
     problems = unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
     for artifact in manifest.artifacts:
+        if known and artifact.set_id is not None and (verified := known(artifact.set_id)):
+            problems += _known_problems(catalog.store, manifest.key(artifact), artifact, verified)
+            continue
         tally = _Reading(read_bytes, seen)
         if problem := find_problem(catalog.store, manifest.set_id, artifact, seen=tally.told):
             problems.append(problem)
         read_bytes += tally.read_bytes
     return Verified(manifest.set_id, catalog.store.name, clock(), read_bytes, tuple(problems),
                     catalog.store.url)
+
+
+def _known_problems(store: Store, key: str, artifact: Artifact, verified: Verified) -> list[str]:
+    entry = store.stat(key)
+    if entry is None:
+        return [f"{store.name} {key} is missing, though the manifest lists it"]
+    if entry.stored_bytes != artifact.stored_bytes:
+        return [f"{store.name} {key} is damaged: {artifact.stored_bytes} bytes expected, "
+                f"{entry.stored_bytes} there"]
+    return [problem for problem in verified.problems if f" {key} " in problem]
 
 
 def unsigned(catalog: Catalog, set_id: SetId, signatures: Signatures) -> list[str]:

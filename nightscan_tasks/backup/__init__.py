@@ -4,6 +4,7 @@ Each step reads the ledger, does one thing, and records it; any step may be repe
 time. None knows Celery: `tasks` calls them through a broker, `local` calls them in this process.
 """
 
+from nightscan_tasks.backup.basing import known_in
 from nightscan_tasks.backup.copying import upload
 from nightscan_tasks.backup.dumping import dump, give_up
 from nightscan_tasks.backup.local import run_local
@@ -11,5 +12,5 @@ from nightscan_tasks.backup.opening import Opened, Request, open_run, start
 from nightscan_tasks.backup.reaping import Todo, reap
 from nightscan_tasks.backup.settling import settle
 
-__all__ = ["Opened", "Request", "Todo", "dump", "give_up", "open_run", "reap", "run_local", "settle", "start",
-           "upload"]
+__all__ = ["Opened", "Request", "Todo", "dump", "give_up", "known_in", "open_run", "reap", "run_local",
+           "settle", "start", "upload"]

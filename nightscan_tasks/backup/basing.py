@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 
 from nightscan_tasks.components.base import Base
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.ledger import Run
+from nightscan_tasks.ledger import Run, Verified
 from nightscan_tasks.model import Artifact, Manifest, Plan, SetId
+from nightscan_tasks.stores.base import Store
 from nightscan_tasks.system import System
+from nightscan_tasks.verification import Known
 
 COMPONENT = "user_data"
 _EARLY = timedelta(hours=1)  # nights begin a little later or earlier: the seventh after a full one is a week
@@ -58,6 +60,15 @@ def there(system: System, listed_by: SetId, artifacts: Iterable[Artifact]) -> bo
             if entry is None or entry.stored_bytes != each.stored_bytes:
                 return False
     return True
+
+
+def known_in(system: System, store: Store) -> Known:
+    """What the last readings found in a store, and not in another that had its name."""
+    def known(set_id: SetId) -> Verified | None:
+        verified = system.ledger.verified(set_id.run_id, store.name)
+        return verified if verified and verified.url == store.url else None
+
+    return known
 
 
 def _refers(system: System, plan: Plan) -> bool:

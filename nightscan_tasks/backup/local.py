@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from nightscan_tasks.backup.basing import known_in
 from nightscan_tasks.backup.copying import upload
 from nightscan_tasks.backup.dumping import dump, give_up
 from nightscan_tasks.backup.opening import Request, open_run, start
@@ -37,8 +38,9 @@ def run_local(system: System, request: Request, *, watch: Watch | None = None,
         raise Busy(f"{run.run_id} is not settled: another process is at work on it")
     for store in outcome.stores:
         catalog = Catalog(system.store(store))
+        known = known_in(system, catalog.store)
         system.ledger.verify(run.run_id, verify_set(catalog, catalog.get(run.set_id), clock=system.clock,
-                                                    signatures=system.signatures))
+                                                    signatures=system.signatures, known=known))
     return outcome
 
 

@@ -53,14 +53,18 @@ def reap() -> list[Json]:
 @shared_task(name="nightscan.verify", bind=True, autoretry_for=(TransientError,), max_retries=5,
              retry_backoff=30)
 @checked
-def verify(self: Task, set_id: str, store: str = "primary") -> dict[str, Json]:
-    """Read every stored byte of a set back from one store; `DigestMismatch` names what is damaged."""
+def verify(self: Task, set_id: str, store: str = "primary", *, whole: bool = True) -> dict[str, Json]:
+    """Read every stored byte of a set back from one store; `DigestMismatch` names what is damaged.
+
+    Unless `whole`, what lies with earlier sets is as good as it was when those were read last.
+    """
     system = System.from_env()
     catalog = system.catalog(store)
     manifest = catalog.get(SetId.parse(set_id))
     progress = Progress("verify", manifest.stored_bytes, show(self), phase="verifying")
     verified = verify_set(catalog, manifest, clock=system.clock, seen=progress.seen,
-                          signatures=system.signatures)
+                          signatures=system.signatures,
+                          known=None if whole else backup.known_in(system, catalog.store))
     system.ledger.verify(manifest.run_id, verified)
     if verified.problems:
         raise DigestMismatch("\n".join(verified.problems))
@@ -155,7 +159,7 @@ def _follow_up(outcome: Outcome) -> None:
 
 
 def _verifying(set_id: SetId, store: str) -> object:
-    return signature("nightscan.verify", args=(str(set_id), store), immutable=True)
+    return signature("nightscan.verify", args=(str(set_id), store), kwargs={"whole": False}, immutable=True)
 
 
 def _rotating() -> object:
