@@ -1,6 +1,6 @@
 # Everything goes into .venv; nothing else on the machine is touched, except that `make install`
 # installs GnuPG with apt-get when it is missing and you are root, and `make test` and `make screenshots`
-# a Chromium likewise.
+# a Chromium likewise, and `make test` a RabbitMQ.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,7 @@ demo: install ## back up a whole embedded NightScan, destroy it, put it back, an
 
 test: install ## all tests, with real servers, in a few minutes
 	@$(PYTHON) -m tools.browser
+	@$(PYTHON) -m tools.rabbitmq
 	@$(BIN)/python -m pytest
 
 fuzz: install ## any bytes and values, for FUZZ_MINUTES (10), from FUZZ_SEED on

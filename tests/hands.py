@@ -73,22 +73,26 @@ class Hand:
         self.process.wait()
 
 
-def started(folder: Path, name: str, environ: Mapping[str, str], *words: str) -> Hand:
-    """A process of this Python's in a folder, with just that environment and the world's own."""
+def started(folder: Path, name: str, environ: Mapping[str, str], *words: str,
+            prefix: Sequence[str] = ()) -> Hand:
+    """A process of this Python's in a folder, with just that environment and the world's own.
+
+    `prefix` is a program that becomes it, elsewhere: `nsenter …`.
+    """
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *words], env=environ_in(folder, environ), cwd=folder,
+            [*prefix, sys.executable, *words], env=environ_in(folder, environ), cwd=folder,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     return Hand(name, process, log)
 
 
 def worker(folder: Path, name: str, environ: Mapping[str, str], queues: Sequence[str], *,
-           concurrency: int = 1, loglevel: str = "INFO") -> Hand:
+           concurrency: int = 1, loglevel: str = "INFO", prefix: Sequence[str] = ()) -> Hand:
     """A worker that takes from these queues; it is not waited for. With DEBUG its log tells each task too."""
     return started(folder, name, environ, "-m", "celery", "-A", "worker", "worker", "-n", f"{name}@test",
                    "-Q", ",".join(f"nightscan.{queue}" for queue in queues), "-c", str(concurrency),
-                   "--without-gossip", "--without-mingle", "--loglevel", loglevel)
+                   "--without-gossip", "--without-mingle", "--loglevel", loglevel, prefix=prefix)
 
 
 def environ_in(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from celery import Celery
 
 from beat_schedule import schedule
-from nightscan_tasks.settings import Settings, load
+from nightscan_tasks.settings import Settings, is_rabbitmq, load
 from worker import configuration, signals
 from worker.sending import CarefulCelery
 
@@ -30,6 +30,10 @@ def create_app() -> Celery:
     app.conf.beat_schedule = timetable
     app.set_default()
     signals.connect(settings)
+    if is_rabbitmq(settings.broker_url):
+        from worker import declaring  # a client of a Redis has no need of Celery's worker
+
+        declaring.connect(app)
     if settings.message_key is not None:
         app.sign_headers()
     return app

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nightscan_tasks.settings import Settings
-from worker.queues import CONTROL, QUEUES, ROUTES
+from nightscan_tasks.settings import Settings, is_rabbitmq
+from worker import links
+from worker.queues import CONTROL, queues, route
 
 _DAY_SECONDS = 86400
 # Where messages are signed, nothing else is taken: `worker.signed`.
@@ -16,16 +17,17 @@ _SIGNED = {"task_serializer": "auth", "result_serializer": "auth", "event_serial
 def configure(settings: Settings) -> dict[str, Any]:
     """Celery's configuration for these settings."""
     visibility = {"visibility_timeout": settings.visibility_seconds}
+    transport = links.RABBITMQ if is_rabbitmq(settings.broker_url) else {**links.REDIS, **visibility}
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.results.get_secret_value(),
         # A message that is handed out again while its task still runs does the work twice.
-        "broker_transport_options": visibility,
+        "broker_transport_options": transport,
         "result_backend_transport_options": visibility,
         "visibility_timeout": settings.visibility_seconds,
         "task_time_limit": settings.deadline_seconds,
-        "task_queues": QUEUES,
-        "task_routes": (ROUTES,),
+        "task_queues": queues(settings),
+        "task_routes": (route,),
         "task_default_queue": CONTROL,
         "task_create_missing_queues": False,  # a wrong queue raises, instead of swallowing work
         "task_acks_late": True,
@@ -54,5 +56,9 @@ def configure(settings: Settings) -> dict[str, Any]:
         "beat_scheduler": "worker.scheduler:Scheduler",
         "worker_hijack_root_logger": True,
         "worker_proc_alive_timeout": 30,
+        # A RabbitMQ that runs out of patience with a part closes the channel: the worker opens another, goes
+        # on with what it does, and is given the part a second time, which then waits for the first.
+        "broker_channel_error_retry": True,
+        **links.OF_CELERY,
         **(_SIGNED if settings.message_key else {}),
     }

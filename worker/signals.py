@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from celery.signals import beat_init, celeryd_init
+from celery.signals import beat_init, celeryd_after_setup, celeryd_init
 
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
@@ -14,7 +14,7 @@ from nightscan_tasks.tasks import asking, queues, signalling
 from worker import logs
 from worker.log_lines import EVENTS
 from worker.memory import give_back
-from worker.queues import NAMES, unacknowledged
+from worker.queues import names, plan_taking, unacknowledged
 
 _FOLDERS_0750_FILES_0640 = 0o027
 
@@ -32,15 +32,23 @@ def connect(settings: Settings) -> None:
         report_errors(settings)
 
     def consuming(conf: Any, options: dict[str, Any], **_signal: Any) -> None:
-        queues = options.get("queues") or NAMES
+        queues = options.get("queues") or names(settings)
         named = queues.split(",") if isinstance(queues, str) else queues
         conf.broker_transport_options = {**conf.broker_transport_options, **unacknowledged(named)}
+
+    def adding(instance: Any, **_signal: Any) -> None:
+        queues = instance.app.amqp.queues
+        besides, left = plan_taking(tuple(queues.consume_from), settings)
+        for name in besides:
+            queues.select_add(queues[name])
+        queues.deselect(left)
 
     logs.connect(settings)
     asking.connect()
     queues.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")
     celeryd_init.connect(consuming, weak=False, dispatch_uid="nightscan consuming worker")
+    celeryd_after_setup.connect(adding, weak=False, dispatch_uid="nightscan host's own queues")
     beat_init.connect(starting, weak=False, dispatch_uid="nightscan starting beat")
 
 

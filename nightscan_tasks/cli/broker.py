@@ -55,6 +55,19 @@ def consumers() -> dict[str, list[str]]:
     return {node: [queue["name"] for queue in queues] for node, queues in (answer or {}).items()}
 
 
+def greeting() -> tuple[str, str]:
+    """What a RabbitMQ calls itself, and its version; `NoBroker` if it does not answer."""
+    app = application()
+    try:
+        with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
+            said = connection.connection.server_properties
+    except (KombuError, OSError, OperationalError) as exc:
+        raise NoBroker(f"the broker at {without_secret(app.conf.broker_url)} does not answer: {exc}\n"
+                       f"start it, or correct NIGHTSCAN_BROKER_URL") from exc
+    return str(said.get("product", "a broker of unknown make")), str(said.get("version", ""))
+
+
 def reach(settings: Settings, queue: str) -> None:
     """`NoBroker` or `NoWorker` unless a task sent to that queue would be taken up."""
     place = without_secret(settings.broker_url.get_secret_value())

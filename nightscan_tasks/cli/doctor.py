@@ -10,7 +10,9 @@ from nightscan_tasks.cli.findings import as_json, finding_lines, status
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.doctor import Finding, Level, examine
 from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.hosts import host_queue
 from nightscan_tasks.model import Tier
+from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import System
 from nightscan_tasks.wording import count
 from nightscan_tasks.workflows import PLANS, RETENTION
@@ -34,8 +36,8 @@ def command(session: Session) -> None:
         findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
         session.finish(Exit.FAILED, as_json(findings), lines(findings))
     findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
-    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=QUEUES, consumers=_consumers,
-                        keep=RETENTION)
+    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=queues_of(loaded),
+                        consumers=_consumers, greeting=_greeting, keep=RETENTION)
     session.finish(status(findings), as_json(findings), lines(findings))
 
 
@@ -53,6 +55,19 @@ def _verdict(findings: Sequence[Finding]) -> str:
     if warned:
         return warning(f"A backup would work; {count(warned, 'warning')}.")
     return good("Everything that a backup needs is there.")
+
+
+def queues_of(settings: Settings) -> tuple[str, ...]:
+    """Every queue that some worker has to take from."""
+    own = ("nightscan.heavy", "nightscan.restore")
+    hosts = (host_queue(queue, host) for host in settings.hosts for queue in own)
+    return (*QUEUES, *hosts)
+
+
+def _greeting() -> tuple[str, str]:
+    from nightscan_tasks.cli import broker  # as below
+
+    return broker.greeting()
 
 
 def _consumers() -> dict[str, list[str]]:

@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import SecretStr
 
+from nightscan_tasks.doctor import rabbitmq
 from nightscan_tasks.doctor.finding import Check, Finding, fail, ok, warn
 from nightscan_tasks.doctor.servers import Server, asked
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.settings import without_secret
+from nightscan_tasks.settings import is_rabbitmq, without_secret
 from nightscan_tasks.system import System
 
 
-def broker(system: System) -> Iterator[Finding]:
+def broker(system: System, *, greeting: rabbitmq.Greeting) -> Iterator[Finding]:
     """Whether it is there, is another server than the one that is backed up, and loses nothing."""
     url = system.settings.broker_url
+    if is_rabbitmq(url):
+        yield from rabbitmq.examine(system, greeting)
+        return
     if not _is_redis(url):
         yield warn("broker", f"{without_secret(url.get_secret_value())} is no Redis, and is not looked into",
                    "only whether workers answer is known")
@@ -72,4 +76,4 @@ def _is_redis(url: SecretStr) -> bool:
     return url.get_secret_value().startswith(("redis://", "rediss://"))
 
 
-CHECKS = (Check("broker", broker), Check("results", results))
+CHECKS = (Check("results", results),)

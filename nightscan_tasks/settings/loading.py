@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr, ValidationError
 
 from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.settings.brokers import refuse_lost_results
 from nightscan_tasks.settings.values import Settings, variables
 
 PREFIX = "NIGHTSCAN_"
@@ -48,6 +49,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"a running task a second time; for example "
             f"NIGHTSCAN_VISIBILITY_SECONDS={settings.deadline_seconds + 7200}")
     _refuse_half_signed(settings)
+    refuse_lost_results(settings)
     return settings
 
 

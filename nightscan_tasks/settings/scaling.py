@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from pydantic_settings import BaseSettings
@@ -50,3 +51,9 @@ class Scaling(BaseSettings):
     runtime_dir: Path | None = named(
         "NIGHTSCAN_RUNTIME_DIR", "/run/nightscan", None,
         "where this host's processes share limits and jobs; empty: nightscan-UID below NIGHTSCAN_TEMP_DIR")
+
+    @property
+    def own_host(self) -> str:
+        """How `NIGHTSCAN_HOSTS` writes this host; empty where it is none of them."""
+        name = (self.host or socket.gethostname().partition(".")[0]).lower()
+        return next((host for host in self.hosts if host.lower() == name), "")

@@ -86,7 +86,7 @@ def _waits_since(message: bytes) -> float | None:
 def _workers(app: Celery, connection: Connection, wanted: Sequence[str],
              patience: Sequence[float]) -> dict[str, set[str]] | None:
     """Which queues each worker takes from; None where we may not ask, as a worker whose user may not."""
-    taking = dict(_this_worker())
+    taking = dict(_this_worker(wanted))
     for seconds in patience:
         try:
             answer = app.control.inspect(timeout=seconds, connection=connection).active_queues()
@@ -101,11 +101,12 @@ def _workers(app: Celery, connection: Connection, wanted: Sequence[str],
     return taking
 
 
-def _this_worker() -> Iterator[tuple[str, set[str]]]:
+def _this_worker(wanted: Sequence[str]) -> Iterator[tuple[str, set[str]]]:
     """The worker that asks: one without child processes does not answer while it does."""
     if current_task and current_task.request.hostname:
-        queue = (current_task.request.delivery_info or {}).get("routing_key")
-        yield current_task.request.hostname, {queue} if queue else set()
+        key = str((current_task.request.delivery_info or {}).get("routing_key"))
+        # What waited in a RabbitMQ for its moment has that written before the queue's name.
+        yield current_task.request.hostname, {name for name in wanted if f".{key}".endswith(f".{name}")}
 
 
 def _takers(taking: dict[str, set[str]], name: str) -> tuple[str, ...]:
