@@ -97,6 +97,7 @@ def _common(function: F) -> F:
                      help="The store to read from: a name, or a URL."),
         click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing."),
         click.option("--no-safety", is_flag=True, help="Do not save first what is live."),
+        click.option("--no-limit", is_flag=True, help="As fast as it goes, whatever limit this host has."),
         unsigned_option,
         local_option)
     for option in reversed(options):
@@ -140,10 +141,8 @@ def _make(what: str) -> click.Command:
     """The command for `full` or one component."""
 
     @_common
-    def run(session: Session, *, local: bool, dry_run: bool, no_safety: bool, unsigned: bool,
-            **given: Any) -> None:
-        which = _which(session, given) | ({"safety": False} if no_safety else {}) | (
-            {"unsigned": True} if unsigned else {})
+    def run(session: Session, *, local: bool, dry_run: bool, **given: Any) -> None:
+        which = _which(session, given)
         if given.get("unguarded") and not local:
             raise click.UsageError("--unguarded is nothing that a message may ask for: give --local too")
         work = _here if local else _there
@@ -167,14 +166,19 @@ for _each in COMMANDS:
     command.add_command(_each)
 
 
+_LIFTED = {"no_safety": "safety", "no_limit": "limited"}
+"""Options that take away what is otherwise so."""
+
+
 def _which(session: Session, given: dict[str, Any]) -> dict[str, Any]:
     """What was given, in the words of a message; what was not is left out."""
     if given["set_id"] and (given["tier"] or given["index"] or given["before"]):
         raise click.UsageError("give --set, or --tier, --index and --before, not both")
     if "://" not in given["store"] and not given["store"].startswith("/"):
         given["store"] = session.store_name(given["store"])
-    return {name: _word(value) for name, value in given.items()
-            if value not in (None, ()) and value is not False}
+    lifted = {word: False for option, word in _LIFTED.items() if given.pop(option)}
+    return lifted | {name: _word(value) for name, value in given.items()
+                     if value not in (None, ()) and value is not False}
 
 
 def _word(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from nightscan_tasks.doctor import limits
 from nightscan_tasks.doctor.finding import Check, Finding, fail, ok
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.system import System, refuse_shared_redis
@@ -45,4 +46,4 @@ def separate_broker(system: System) -> Iterator[Finding]:
 
 
 CHECKS = (Check("time zone", time_zone), Check("deadline", visibility),
-          Check("broker address", separate_broker))
+          Check("broker address", separate_broker), *limits.CHECKS)

@@ -58,7 +58,8 @@ class Targets:
 class Request:
     """One restore that is wanted. `safety` is the plan by which what is live is saved first; None: not.
 
-    `unguarded` lets the dump's SQL run with all rights of the connecting role, a superuser's too.
+    `unguarded` lets the dump's SQL run with all rights of the connecting role, a superuser's too. Without
+    `limited` no limit of the host's holds it back.
     """
 
     choice: Choice
@@ -67,6 +68,7 @@ class Request:
     part: Part = field(default_factory=Part)
     safety: Plan | None = None
     unguarded: bool = False
+    limited: bool = True
 
 
 def spelled(facts: Part | Place) -> str:

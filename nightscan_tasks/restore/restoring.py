@@ -27,6 +27,7 @@ from nightscan_tasks.restore.application import stopped, unwell
 from nightscan_tasks.restore.choosing import choose
 from nightscan_tasks.restore.interrupted import finish_interrupted
 from nightscan_tasks.restore.journal import Journal, holding, journals, open_journal
+from nightscan_tasks.restore.limits import note_of, telling, unlimited
 from nightscan_tasks.restore.planning import RestorePlan, plan_components
 from nightscan_tasks.restore.provenance import origin, record_unsigned
 from nightscan_tasks.restore.rates import objective_seconds
@@ -59,6 +60,7 @@ class Restored:
 
 def plan_restore(system: System, request: Request) -> RestorePlan:
     """What the restore would do. Changes nothing."""
+    system = system if request.limited else unlimited(system)
     request = with_targets(request, system.settings)
     return _Work(system, request, next(journals(system))).plan()
 
@@ -71,6 +73,7 @@ def restore(system: System, request: Request, *, watch: Watch | None = None,
     was not well, and the old one is live again. Killed at any moment: the next command, or
     `resume`, goes on or back, and says which.
     """
+    system = system if request.limited else unlimited(system)
     request = with_targets(request, system.settings)
     journal = open_journal(system)
     work = _Work(system, request, journal, watch, step, stores or system.stores)
@@ -105,7 +108,8 @@ class _Work:
     @property
     def sources(self) -> dict[str, SetSource]:
         """Each component, as something to read."""
-        return {component: SetSource(self.system, self.catalog, self.manifest, component, self.watch)
+        watch = telling(self.watch, self.system, self.catalog.store)
+        return {component: SetSource(self.system, self.catalog, self.manifest, component, watch)
                 for component in self.request.components}
 
     def plan(self) -> RestorePlan:
@@ -118,7 +122,8 @@ class _Work:
             planned, safety=self.request.components if live and self.request.safety else (),
             services=tuple(filter(None, (settings.services_stop, settings.services_start))) if live else (),
             problems=tuple(f"{each.component}: {problem}" for each in planned for problem in each.problems),
-            expected_seconds=sum(each.expected_seconds for each in planned), notes=self.origin)
+            expected_seconds=sum(each.expected_seconds for each in planned),
+            notes=self.origin + note_of(self.system, self.catalog.store))
 
     def run(self) -> Restored:
         """All of it. The set is kept from retention until the last byte is read."""

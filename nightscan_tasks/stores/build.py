@@ -61,6 +61,12 @@ def is_s3(url: str) -> bool:
     return url.startswith("s3://")
 
 
+def reads_at_most(url: str, settings: Settings) -> int:
+    """How many bytes a second are read from a store; 0 where nothing limits it: a disk of this machine."""
+    limit = settings.download_bytes_per_second
+    return limit if limit and (is_s3(url) or network_of(Path(url))) else 0
+
+
 def as_of(url: str, moment: datetime) -> str:
     """The URL of a bucket as it was at a moment; `SettingsError` for another store's URL."""
     if not is_s3(url):

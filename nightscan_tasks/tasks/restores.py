@@ -49,7 +49,7 @@ def restore_full(self: Task, **which: Any) -> dict[str, Json]:
     """Put database, Redis and user data back, from the newest complete set unless another is named.
 
     `which` is what `workflows.restore.wanted` takes: `set_id`, or `tier` and `index`, or `before`; `store`;
-    `target_db`, `target_redis`, `target_root`; `safety`; `unsigned`. `dry_run` answers with the
+    `target_db`, `target_redis`, `target_root`; `safety`; `unsigned`; `limited`. `dry_run` answers with the
     plan alone.
     """
     return _restore(self, FULL, which)
