@@ -47,8 +47,8 @@ def _known_problems(store: Store, key: str, artifact: Artifact, verified: Verifi
     if entry is None:
         return [f"{store.name} {key} is missing, though the manifest lists it"]
     if entry.stored_bytes != artifact.stored_bytes:
-        return [f"{store.name} {key} is damaged: {artifact.stored_bytes} bytes expected, "
-                f"{entry.stored_bytes} there"]
+        lengths = f"{artifact.stored_bytes} bytes expected, {entry.stored_bytes} there"
+        return [f"{store.name} {key} is damaged: {lengths}"]
     return [problem for problem in verified.problems if f" {key} " in problem]
 
 
