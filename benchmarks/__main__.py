@@ -52,7 +52,8 @@ def _hold(name: str, ask: Ask, console: Console, results: Path) -> bool:
 
 def _ask(asked: argparse.Namespace, name: str) -> Ask:
     rounds = asked.rounds or (1 if name in NAMES["growth"] else Ask.rounds)
-    return Ask(rounds, asked.seed, asked.scale, asked.bytes, asked.files, asked.scratch, asked.keep)
+    return Ask(rounds, asked.seed, asked.scale, asked.bytes, asked.files, asked.only, parent=asked.scratch,
+               keep=asked.keep)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -66,6 +67,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         help="of the usual size of the data; 0.1 is a first look")
     add("--bytes", type=_sizes, default=BYTES, metavar="SIZES", help="steps of growth_bytes: 100MB,1GB,10GB")
     add("--files", type=_sizes, default=FILES, metavar="NUMBERS", help="steps of growth_files: 1000,100k,1M")
+    add("--only", type=_names, default=(), metavar="NAMES",
+        help="let only these take part, by how their names begin: restic,nightscan")
     add("--scratch", type=Path, default=Ask.parent, metavar="DIR",
         help="where to work: a folder is made in it, and removed (%(default)s)")
     add("--keep", type=Path, metavar="DIR", help="work in a new folder of this one, and leave it there")
@@ -79,6 +82,10 @@ def _name(text: str) -> str:
     if text not in NAMES:  # argparse's own choices refuse that none is named
         raise argparse.ArgumentTypeError(f"there is no {text}: {nearest(text, tuple(NAMES))}")
     return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _positive(text: str) -> int:

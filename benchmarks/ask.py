@@ -11,7 +11,8 @@ FILES = (1_000, 10_000, 100_000, 1_000_000)
 
 @dataclass(frozen=True)
 class Ask:
-    """`scale` makes the data smaller; `bytes` and `files` are the steps of growth.
+    """`scale` makes the data smaller; `bytes` and `files` are the steps of growth. With `only`, contenders
+    whose names begin so take part, and nobody else.
 
     Each contest works in a folder of its own in `parent`, or in `keep`, which stays.
     """
@@ -21,5 +22,6 @@ class Ask:
     scale: float = 1.0
     bytes: tuple[int, ...] = BYTES
     files: tuple[int, ...] = FILES
+    only: tuple[str, ...] = ()
     parent: Path = Path("/var/tmp")  # noqa: S108 - only the place of a folder of one's own, made by mkdtemp
     keep: Path | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from benchmarks.ask import Ask
 from benchmarks.measuring import Command, Measured
 from benchmarks.outcome import Row, Table, merged
 
@@ -53,28 +54,29 @@ class Task:
     note: str = ""
 
 
-def contest(contenders: Sequence[Contender], tasks: dict[str, Task], *, rounds: int, console: Console,
+def contest(contenders: Sequence[Contender], tasks: dict[str, Task], ask: Ask, *, console: Console,
             shared: Callable[[], object] = _nothing) -> tuple[Table, ...]:
-    """Every contender in turn, all of its steps, `rounds` times; the tables in the order of `tasks`.
+    """Every contender in turn, all of its steps, round after round; the tables in the order of `tasks`.
 
     `shared` comes before each contender, for what has to be the same for all: it reads the source, so
     that nobody is the first to read it from the disk. What others have not written yet is written first.
     """
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for number in range(rounds):
-        for contender in contenders:
+    taking_part = [each for each in contenders if not ask.only or each.name.startswith(ask.only)]
+    for number in range(ask.rounds):
+        for contender in taking_part:
             contender.fresh()
             shared()
             for step in contender.steps:
                 for table, row in _done(contender.name, step):
                     rows[table, contender.name].append(row)
-                    console.print(f"  round {number + 1} of {rounds}: {contender.name}: "
+                    console.print(f"  round {number + 1} of {ask.rounds}: {contender.name}: "
                                   f"{tasks[table].title.lower()}: {row.seconds:.2f} s", highlight=False)
             contender.gone()
-    return tuple(Table(task.title, task.against,
-                       tuple(merged(rows[key, each.name]) for each in contenders if (key, each.name) in rows),
-                       task.note)
-                 for key, task in tasks.items() if any(table == key for table, _ in rows))
+    made = {key: tuple(merged(rows[key, each.name]) for each in taking_part if (key, each.name) in rows)
+            for key in tasks}
+    return tuple(Table(tasks[key].title, tasks[key].against, of_task, tasks[key].note)
+                 for key, of_task in made.items() if of_task)
 
 
 def _done(name: str, step: Step) -> list[tuple[str, Row]]:

@@ -79,6 +79,6 @@ def hold(name: str, ask: Ask, console: Console) -> Outcome:
                   f"{size(need.disk_bytes)} and {count(need.files, 'file')} in {place or ask.parent}",
                   highlight=False)
     with scratch(ask.parent, need, keep=place) as folder:
-        before = head(folder, seed=ask.seed, rounds=ask.rounds, scale=ask.scale)
+        before = head(folder, ask)
         found = contest.hold(folder, console, ask)
     return Outcome(name, contest.title, contest.about(ask), before, found, left_out())

@@ -55,8 +55,7 @@ def database(folder: Path, console: Console, ask: Ask) -> Found:
         console.print("filling a database …")
         _fill(place, int(SQL_BYTES * ask.scale), seed=ask.seed)
         dump, restore = contest(list(_Contenders(place).all()),
-                                {key: TASKS[key] for key in ("dump", "restore")}, rounds=ask.rounds,
-                                console=console)
+                                {key: TASKS[key] for key in ("dump", "restore")}, ask, console=console)
         both = TASKS["both"]
         sums = tuple(followed(row, again) for row in dump.rows
                      for again in (restore.row(row.name),) if again is not None)

@@ -69,9 +69,11 @@ def drawn_growth(outcomes: Mapping[str, Outcome]) -> str:
 
 def take(path: Path) -> str:
     """Keep a result beside this, if it is of full size; what was done."""
-    scale = Outcome.load(path).head.scale
-    if scale != 1:
-        return f"{path.name} is of {scale:g} of the full size: not taken"
+    head = Outcome.load(path).head
+    if head.scale != 1:
+        return f"{path.name} is of {head.scale:g} of the full size: not taken"
+    if head.only:
+        return f"{path.name} has only {', '.join(head.only)}: not taken"
     RESULTS.mkdir(exist_ok=True)
     shutil.copyfile(path, RESULTS / path.name)
     return f"{path.name} is taken"

@@ -14,7 +14,7 @@ from benchmarks.data.tree import Tree
 from benchmarks.outcome import Found, Line, Point, Table
 from benchmarks.scratch import Need, empty
 from benchmarks.site import Site, site
-from benchmarks.user_data import OURS, TASKS, Contenders
+from benchmarks.user_data import OURS, SERVICES, TASKS, Contenders
 from nightscan_tasks.wording import count, size
 
 FILES_OF_BYTES = 2_000  # the same, however many bytes they have
@@ -55,20 +55,20 @@ def _grown(folder: Path, console: Console, ask: Ask, axis: str,
            steps: Sequence[tuple[int, int, int]]) -> Found:
     """A first backup, and one of nothing new, at each step: the amount, the bytes, the files."""
     points: dict[tuple[str, str], list[Point]] = {}
-    with site(folder, ("gpg", "files")) as place:
+    with site(folder, SERVICES) as place:
         for amount, total_bytes, files in sorted(steps):
             console.print(f"writing {size(total_bytes)} in {count(files, 'file')} …", highlight=False)
             empty(place.root)
             tree = Tree(place.root, total_bytes, files, ask.seed)
             tree.write()
-            for table in _measured(place, tree, console, ask.rounds):
+            for table in _measured(place, tree, console, ask):
                 for row in table.rows:
                     points.setdefault((row.name, table.title), []).append(Point(amount, row.median))
     return Found(lines=tuple(Line(name, task, axis, tuple(found)) for (name, task), found in points.items()))
 
 
-def _measured(place: Site, tree: Tree, console: Console, rounds: int) -> tuple[Table, ...]:
+def _measured(place: Site, tree: Tree, console: Console, ask: Ask) -> tuple[Table, ...]:
     savers = [replace(each, steps=[step for step in each.steps if step.table in _SAVED])
               for each in Contenders(place, tree).all() if each.name in _TOOK_PART]
-    return contest(savers, {key: TASKS[key] for key in _SAVED}, rounds=rounds, console=console,
+    return contest(savers, {key: TASKS[key] for key in _SAVED}, ask, console=console,
                    shared=place.reading().run)

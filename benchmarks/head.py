@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.ask import Ask
 from benchmarks.outcome import Head
 from benchmarks.scratch import filesystem
 from nightscan_tasks.wording import size
@@ -19,9 +20,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 _ASKED = ("restic version", "borg --version", "tar --version", "gzip --version", "gpg --version")
 
 
-def head(place: Path, *, seed: int, rounds: int, scale: float) -> Head:
+def head(place: Path, ask: Ask) -> Head:
     """The machine as it is now; `place` is where the contest works."""
-    return Head(tuple(_facts(place)), seed, rounds, scale)
+    return Head(tuple(_facts(place)), ask.seed, ask.rounds, ask.scale, ask.only)
 
 
 def _facts(place: Path) -> Iterator[tuple[str, str]]:

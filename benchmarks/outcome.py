@@ -78,12 +78,16 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Head:
-    """Where, when and with what a contest was run. `facts` are name and value, in the order of reading."""
+    """Where, when and with what a contest was run. `facts` are name and value, in the order of reading.
+
+    `only` is empty where everybody who is there took part.
+    """
 
     facts: tuple[tuple[str, str], ...]
     seed: int
     rounds: int
     scale: float
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _point(line: Line, amount: int) -> str:
 
 
 def _cells(row: Row, measure: Row, *, stores: bool) -> tuple[str, ...]:
-    stored = "-" if row.stored_bytes is None else size(row.stored_bytes)
+    stored = "-" if row.stored_bytes is None else f"{row.stored_bytes / 1e6:,.1f} MB"
     return (row.name, f"{row.seconds:.2f}", f"{row.seconds / measure.seconds:.2f}",
             *((stored,) if stores else ()), f"{row.cpu_seconds:.2f}", _memory(row.tree_bytes),
             _memory(row.process_bytes), " ".join(f"{each.seconds:.2f}" for each in row.rounds))

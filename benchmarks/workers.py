@@ -49,7 +49,7 @@ def workers(folder: Path, console: Console, ask: Ask) -> Found:
               settings={**more, "NIGHTSCAN_USER_DATA_ARCHIVES": str(_ARCHIVES)}) as place:
         console.print("writing user data …")
         Tree(place.root, int(TOTAL_BYTES * ask.scale), int(FILES * ask.scale), ask.seed).write()
-        return Found(contest([*_by_jobs(place), *_by_workers(place)], TASKS, rounds=ask.rounds,
+        return Found(contest([*_by_jobs(place), *_by_workers(place)], TASKS, ask,
                              console=console, shared=place.reading().run))
 
 

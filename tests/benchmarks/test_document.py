@@ -16,7 +16,7 @@ def _measured(seconds: float) -> Measured:
     return Measured(seconds, seconds / 2, 50_000_000, 40_000_000)
 
 
-ROWS = (Row("restic", (_measured(2), _measured(9), _measured(4)), 1_000),
+ROWS = (Row("restic", (_measured(2), _measured(9), _measured(4)), 1_234_500_000),
         Row("nightscan", (_measured(3),) * 3))
 OUTCOME = Outcome("user_data", "User data", "Much of it.", Head((("date", "today"),), 1, 3, 1.0),
                   Found((Table("First", "restic", ROWS, "A note."),),
@@ -37,7 +37,7 @@ def test_the_document_is_what_the_results_render_to() -> None:
 
 def test_a_table_shows_medians_ratios_and_every_round() -> None:
     text = rendered({"user_data": OUTCOME})
-    assert "| restic | 4.00 | 1.00 | 1.0 kB | 2.00 | 50.0 MB | 40.0 MB | 2.00 9.00 4.00 |" in text
+    assert "| restic | 4.00 | 1.00 | 1,234.5 MB | 2.00 | 50.0 MB | 40.0 MB | 2.00 9.00 4.00 |" in text
     assert "| nightscan | 3.00 | 0.75 | - | 1.50 | 50.0 MB | 40.0 MB | 3.00 3.00 3.00 |" in text
     assert "First (ratio: of restic)" in text
     assert "borg is left out" in text
