@@ -56,6 +56,11 @@ class System:
         return system
 
     @property
+    def portable(self) -> bool:
+        """Whether its settings, and whom it acts for, are enough to have the same in another process."""
+        return self.clock is utc_now and self.auditor is None
+
+    @property
     def host(self) -> str:
         """The name of this machine, as manifests and the ledger record it."""
         return socket.gethostname()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,19 +20,23 @@ Known = Callable[[SetId], Verified | None]
 
 def verify_set(catalog: Catalog, manifest: Manifest, *, clock: Callable[[], datetime],
                seen: Callable[[int], None] | None = None, signatures: Signatures | None = None,
-               known: Known | None = None) -> Verified:
+               known: Known | None = None, just_read: Collection[str] = ()) -> Verified:
     """What reading a whole set found. Damage is in `problems`, one line an artifact; a store that does
     not answer raises, for then nothing is known. `seen` is told the bytes read so far.
 
     Where `signatures` count, one that is missing or bad is a problem like damage: nobody could restore it.
     With `known`, what lies with earlier sets that were read already is not read again: it has to be there,
-    and those readings say whether it is whole.
+    and those readings say whether it is whole. Nor is what was `just_read`, by name: what its own run has
+    read back from this store a moment ago, and nobody has touched since.
     """
     read_bytes = 0
     problems = unsigned(catalog, manifest.set_id, signatures) if signatures and signatures.wanted else []
     for artifact in manifest.artifacts:
         if known and artifact.set_id is not None and (verified := known(artifact.set_id)):
             problems += _known_problems(catalog.store, manifest.key(artifact), artifact, verified)
+            continue
+        if artifact.set_id is None and artifact.name in just_read:
+            read_bytes += artifact.stored_bytes
             continue
         tally = _Reading(read_bytes, seen)
         if problem := find_problem(catalog.store, manifest.set_id, artifact, seen=tally.told):
