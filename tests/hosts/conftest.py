@@ -24,6 +24,7 @@ from nightscan_tasks.world.s3 import make_bucket
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.world import World
 from tests.hands import Hand, wait_until, worker
+from tests.hosts.network import Network, NoHosts, network
 from tests.hosts.rabbitmq import NoRabbitMQ, RabbitMQ, rabbitmq
 
 _SMALL_BYTES = 500_000
@@ -138,3 +139,13 @@ def site(servers: Callable[..., World], tmp_path_factory: pytest.TempPathFactory
         sample.fill(Target.of(environ), _SMALL_BYTES, now=datetime.now(UTC))
         yield environ
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network without hosts yet."""
+    try:
+        with network(tmp_path_factory.mktemp("net")) as made:
+            yield made
+    except NoHosts as exc:
+        pytest.skip(str(exc))
