@@ -58,7 +58,15 @@ def copy_set(source: Store, target: Store, manifest: Manifest, *, seen: Seen | N
     for artifact in manifest.artifacts:
         copy_artifact(source, target, manifest.set_id, artifact, seen=after(done, seen))
         done += artifact.stored_bytes
+    lock_earlier(target, manifest)
     Catalog(source).copy_papers(manifest.set_id, Catalog(target))
+
+
+def lock_earlier(store: Store, manifest: Manifest) -> None:
+    """Keep what lies with earlier sets locked for as long as the set itself, where a store locks sets."""
+    for artifact in manifest.artifacts:
+        if artifact.set_id is not None:
+            store.lock_as(manifest.key(artifact), manifest.set_id.key(MANIFEST_NAME))
 
 
 def _there(target: Store, key: str, artifact: Artifact) -> bool:

@@ -16,7 +16,7 @@ from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState, Saved
 from nightscan_tasks.model import FORMAT_VERSION, Failure, Manifest, PartRecord, Report, Tier
-from nightscan_tasks.replication import has
+from nightscan_tasks.replication import has, lock_earlier
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.suspicion import plan_suspicion, read_earlier
 from nightscan_tasks.system import System
@@ -78,6 +78,7 @@ def _publish(system: System, state: RunState) -> Outcome:
     _write_guide(system.primary, manifest, signer)
     system.catalog().publish(manifest, sign=signer.sign if signer else None)
     stores, notes = _write_offsite(system, state, manifest, records, signer)
+    notes += _lock_earlier(system, manifest, stores)
     if run.set_id.tier is not Tier.PRE_RESTORE:  # what somebody wants to be rid of is not the latest
         system.primary.link_latest(_links(manifest))
     ending = _ending(manifest, lacking=bool(unsigned) or len(stores) - 1 < len(run.offsites))
@@ -196,6 +197,17 @@ def _write_offsite(system: System, state: RunState, manifest: Manifest, records:
         except NightscanError as exc:
             notes.append(f"{name}: {exc}")
     return tuple(stores), tuple(notes)
+
+
+def _lock_earlier(system: System, manifest: Manifest, stores: tuple[str, ...]) -> tuple[str, ...]:
+    """Where locks end before the set's do, and why: the set is there all the same."""
+    notes = []
+    for name in stores:
+        try:
+            lock_earlier(system.store(name), manifest)
+        except NightscanError as exc:
+            notes.append(f"{name}: what lies with earlier sets is not locked for as long as this one: {exc}")
+    return tuple(notes)
 
 
 def _ending(manifest: Manifest, *, lacking: bool) -> Ending:

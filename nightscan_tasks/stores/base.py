@@ -100,6 +100,12 @@ class Store(Protocol):
         The latest moment of all that the store keeps of it; `FOR_EVER` under a legal hold.
         """
 
+    def lock_as(self, key: str, like: str) -> None:
+        """Keep an object that is there locked for at least as long as one that is stored now at `like`.
+
+        Where no such object is locked, nothing happens; no lock is ever shortened.
+        """
+
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """Remove what crashed writes left behind before `older_than`, and say what it was."""
 

@@ -93,6 +93,9 @@ class DirectoryStore:
                 os.fsync(folder)
             folders.prune(self._root, segments[:-1])
 
+    def lock_as(self, key: str, like: str) -> None:
+        """See `Store.lock_as`. A directory has no locks."""
+
     def locked_until(self, key: str) -> datetime | None:
         """See `Store.locked_until`. A directory has no locks."""
         keys.check_key(key)

@@ -62,6 +62,10 @@ class Paced:
         """See `Store.delete`."""
         self._store.delete(key)
 
+    def lock_as(self, key: str, like: str) -> None:
+        """See `Store.lock_as`."""
+        self._store.lock_as(key, like)
+
     def locked_until(self, key: str) -> datetime | None:
         """See `Store.locked_until`."""
         return self._store.locked_until(key)

@@ -126,6 +126,20 @@ class S3Store:
         hold = self._versions.hold(self._versions.of(path))
         return hold.until if hold else None
 
+    def lock_as(self, key: str, like: str) -> None:
+        """See `Store.lock_as`. The current version is locked, and in no weaker mode than it is now."""
+        lock = self._lock(like)
+        if not lock:
+            return
+        path = self._path(key)
+        now = self._bucket.call("head_object", Key=path)
+        until = now.get("ObjectLockRetainUntilDate")
+        if until is None or until < lock["ObjectLockRetainUntilDate"]:
+            strict = "COMPLIANCE" in {now.get("ObjectLockMode"), lock["ObjectLockMode"]}
+            self._bucket.call("put_object_retention", Key=path, Retention={
+                "Mode": "COMPLIANCE" if strict else "GOVERNANCE",
+                "RetainUntilDate": lock["ObjectLockRetainUntilDate"]})
+
     def sweep(self, older_than: datetime) -> Sequence[str]:
         """See `Store.sweep`, below the prefix only: multipart uploads, and versions nobody asks for.
 

@@ -80,6 +80,10 @@ class AsOf:
         """Refused: the past is not written."""
         self._refuse(key)
 
+    def lock_as(self, key: str, like: str) -> None:  # noqa: ARG002 - the port's signature
+        """Refused: the past is not written."""
+        self._refuse(key)
+
     def sweep(self, older_than: datetime) -> Sequence[str]:  # noqa: ARG002 - the port's signature
         """Refused: the past is not written."""
         self._refuse("a sweep")

@@ -51,6 +51,23 @@ def test_an_object_that_is_stored_again_is_locked_again(locking: Any) -> None:
     assert first in {version["VersionId"] for version in locking.versions("daily/a/x")}
 
 
+@pytest.mark.parametrize("was", ["GOVERNANCE", "COMPLIANCE"])
+def test_an_earlier_object_is_locked_for_as_long_as_a_later_one(locking: Any, was: str) -> None:
+    """An archive that a later set refers to: its own days would be over before that set's are."""
+    store = locking.store(rules())
+    locking.put_locked("daily/20261123T020000Z/x", seconds=60, mode=was)
+    store.lock_as("daily/20261123T020000Z/x", "daily/20261129T020000Z/manifest.json")
+    mode, until = locking.lock_of("daily/20261123T020000Z/x")
+    assert mode == was
+    assert close(until, datetime.now(UTC) + 7 * _DAY)
+    store.lock_as("daily/20261123T020000Z/x", "weekly/20261129T020000Z/manifest.json")
+    longer = locking.lock_of("daily/20261123T020000Z/x")
+    assert close(longer[1], datetime.now(UTC) + 28 * _DAY)
+    store.lock_as("daily/20261123T020000Z/x", "daily/20261129T020000Z/manifest.json")
+    store.lock_as("daily/20261123T020000Z/x", "monthly/20261129T020000Z/manifest.json")
+    assert locking.lock_of("daily/20261123T020000Z/x") == longer
+
+
 @pytest.mark.parametrize("key", ["leases/backup/1.json", "runs/r/opened.json", "monthly/a/x", "daily"])
 def test_what_has_no_days_is_not_locked(locking: Any, key: str) -> None:
     store = locking.store(rules())

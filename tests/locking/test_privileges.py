@@ -57,7 +57,7 @@ NEEDS = {
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration", "PutObject": "PutObject",
     "CreateMultipartUpload": "PutObject", "UploadPart": "PutObject", "CompleteMultipartUpload": "PutObject",
     "AbortMultipartUpload": "AbortMultipartUpload", "GetObject": "GetObject", "HeadObject": "GetObject",
-    "DeleteObject": "DeleteObject"}
+    "DeleteObject": "DeleteObject", "PutObjectRetention": "PutObjectRetention"}
 WITH_VERSION = {"GetObject": "GetObjectVersion", "DeleteObject": "DeleteObjectVersion"}
 SELDOM = frozenset({"GetBucketVersioning"})
 """Asked only by a process that deletes before it has had an answer that tells."""
