@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,16 @@ def test_progress_says_so_too(saved: System) -> None:
     assert watch
     watch({"phase": "restoring", "bytes": 1, "of_bytes": 2, "bytes_per_second": 1})
     assert sentence(told[0]).startswith("restoring, held to 50.0 MB/s, 1 B of about 2 B")
+
+
+def test_a_whole_run_takes_as_long_as_its_bytes(environ: dict[str, str]) -> None:
+    """Sent once, read back by who stored it, and read again by verification: all of it counts."""
+    system = System(load(environ | {"NIGHTSCAN_UPLOAD_BYTES_PER_SECOND": "100000",
+                                    "NIGHTSCAN_DOWNLOAD_BYTES_PER_SECOND": "200000"}))
+    began = time.monotonic()
+    outcome = backup.run_local(system, Request(FILES))
+    assert outcome.stored_bytes >= 100_000
+    assert time.monotonic() - began >= outcome.stored_bytes * (1 / 100_000 + 2 / 200_000) - 3 * 0.35
 
 
 @pytest.fixture
