@@ -24,7 +24,7 @@ from nightscan_tasks.priority import standing_back
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 
-NICE = 7
+NICE = max(7, os.getpriority(os.PRIO_PROCESS, 0))  # whoever runs tests may stand back already
 
 
 def _nice(stat: Path) -> int:
@@ -81,14 +81,14 @@ def test_a_dumps_programs_and_threads_stand_back_and_nothing_else_does(system: C
             seen.setdefault(name, (_nice(Path(f"/proc/{pid}/stat")), _ionice(pid)))
         threads[:] = threads or [_nice(stat) for stat in Path("/proc/self/task").glob("*/stat")]
 
-    before = os.getpriority(os.PRIO_PROCESS, 0)
+    before, disk = os.getpriority(os.PRIO_PROCESS, 0), _ionice(threading.get_native_id())
     record = _saved(system(NIGHTSCAN_NICE=str(NICE), NIGHTSCAN_IONICE="idle"), "database", watch)
     assert record.artifacts
     assert seen["pg_dump"] == (NICE, "idle")
     assert seen["gpg"] == (NICE, "idle")
     assert threads.count(NICE) >= 3  # compressing, hashing, reading: one that stands back started them
     assert os.getpriority(os.PRIO_PROCESS, 0) == before  # what this process does next is as quick as ever
-    assert _ionice(threading.get_native_id()) != "idle"
+    assert _ionice(threading.get_native_id()) == disk
 
 
 def test_archives_stand_back_too(system: Callable[..., System]) -> None:

@@ -40,7 +40,7 @@ def test_the_figures_are_what_a_real_site_asks(s3_server: World, bucket: Any, tm
     found = measure_site(tmp_path, environ, f"s3://{bucket.name}/site")
     now = Steps(found["base"], found["a_set"], found["sets"])
     assert now.base.keys() == steps.base.keys()
-    far = {}
+    far: dict[str, tuple[float, float]] = {}
     for step in steps.base:
         then, asked = (each.of(step, Fleet().kept_sets) for each in (steps, now))
         far |= {f"{step} {kind}": (then[kind], asked[kind]) for kind in KINDS
