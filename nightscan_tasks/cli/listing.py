@@ -37,6 +37,7 @@ def command(session: Session, tier: str | None, store: str | None, moment: datet
     """List the sets there are, the newest first, in every store.
 
     INDEX is what --index of verify and restore takes: 1 is the newest complete set of its tier.
+    STORED is what lies with the set itself; what it refers to in earlier sets is named below it.
     Exit status 3 when a store could not be read, a set is damaged or has no readable manifest, or the
     newest set of a tier is suspicious.
     """
@@ -85,7 +86,7 @@ def _then(url: str, moment: datetime) -> str:
 
 def _row(each: Listed, now: datetime) -> list[str]:
     manifest = each.manifest
-    sizes = [size(manifest.plain_bytes), size(manifest.stored_bytes)] if manifest else ["-", "-"]
+    sizes = [size(manifest.plain_bytes), size(manifest.own_bytes)] if manifest else ["-", "-"]
     return [str(each.set_id), str(each.index or "-"), age(each.set_id.taken_at, now), *sizes,
             state(each.state)]
 

@@ -20,6 +20,7 @@ from nightscan_tasks.cli.restore_runs import COMMANDS
 from nightscan_tasks.cli.restored import plan_lines, restored_lines
 from nightscan_tasks.cli.session import Exit, Session, json_command
 from nightscan_tasks.cli.tasking import followed, watched
+from nightscan_tasks.hosts import host_queue
 from nightscan_tasks.model import COMPONENTS
 from nightscan_tasks.restore import FULL, LIVE, has_password, plan_restore, restore
 from nightscan_tasks.workflows.restore import wanted
@@ -44,7 +45,8 @@ _EXAMPLES = {
     "redis": ("nightscan restore redis --db 1", "nightscan restore redis --key 'session:*'"),
     "user_data": ("nightscan restore user_data --tier weekly --index 1",
                   "nightscan restore user_data --path 'uploads/2026/*'",
-                  "nightscan restore user_data --path models --target-root /tmp/look"),
+                  "nightscan restore user_data --path models --target-root /tmp/look",
+                  "nightscan restore user_data --host web1"),
     "system_config": ("nightscan restore system_config --target-root /tmp/look",
                       "nightscan restore system_config --path nginx --dry-run"),
     "source_code": ("nightscan restore source_code --path web/app.py",
@@ -105,6 +107,9 @@ def _common(function: F) -> F:
     return function
 
 
+_HOST: Callable[[F], F] = click.option(
+    "--host", metavar="NAME", help="Whose files, where NIGHTSCAN_HOSTS names several hosts: a worker there "
+    "puts them back. Without it, this host's.")
 _UNGUARDED: Callable[[F], F] = click.option(
     "--unguarded", is_flag=True, help="With --local: let the dump's SQL run with all rights of the role that "
     "connects. Only for a set whose origin is certain.")
@@ -133,6 +138,9 @@ _PARTS: dict[str, tuple[Callable[[F], F], ...]] = {
 }
 
 
+_OF_HOSTS = (FULL, "user_data")
+
+
 def _kind(what: str) -> str:
     return what if what in {"database", "redis"} else "files"
 
@@ -151,8 +159,9 @@ def _make(what: str) -> click.Command:
             session.finish(Exit.FAILED if done["problems"] else Exit.DONE, done, plan_lines(done))
         session.finish(Exit.DONE, done, restored_lines(done))
 
-    for option in reversed((*_TARGETS.values(), _UNGUARDED) if what == FULL else
-                           (_TARGETS[_kind(what)], *_PARTS[_kind(what)])):
+    options = (*_TARGETS.values(), _UNGUARDED) if what == FULL else (
+        _TARGETS[_kind(what)], *_PARTS[_kind(what)])
+    for option in reversed((*options, _HOST) if what in _OF_HOSTS else options):
         run = option(run)
     return json_command(name=what, short_help=_HELP[what], examples=_EXAMPLES[what],
                         help=f"Put {what} back: {_HELP[what]}.\n\n"
@@ -193,8 +202,12 @@ def _there(session: Session, what: str, which: dict[str, Any], *, dry_run: bool)
     if any(has_password(SecretStr(which[name])) for name in ("target_db", "target_redis") if name in which):
         raise click.UsageError("a target with a password must not go into a message: give --local too, or "
                                "leave it out and put it into the password file of the worker's user")
-    sent = broker.send(session.system.settings, f"nightscan.restore_{what}", broker.RESTORE,
-                       **which, **({"dry_run": True} if dry_run else {}))
+    settings = session.system.settings
+    if what in _OF_HOSTS and settings.hosts and "target_root" not in which:
+        which = {"host": settings.own_host, **which}
+    queue = host_queue(broker.RESTORE, which.get("host", ""))
+    sent = broker.send(settings, f"nightscan.restore_{what}", queue, **which,
+                       **({"dry_run": True} if dry_run else {}))
     try:
         done: dict[str, Any] = followed(session, sent, f"restore {what}")
     except broker.TaskFailed as exc:  # as when its worker was killed: it may have changed something, or not

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from nightscan_tasks.catalog import Broken, Catalog, Seen
 from nightscan_tasks.cli.colours import critical, warning
+from nightscan_tasks.cli.summary import referring
 from nightscan_tasks.errors import NightscanError, NotFound
 from nightscan_tasks.ledger import Hold, Trust, Verified
 from nightscan_tasks.model import Manifest, SetId, Tier
@@ -57,6 +58,8 @@ class Listed:
             "components": list(manifest.components) if manifest else [],
             "plain_bytes": manifest.plain_bytes if manifest else None,
             "stored_bytes": manifest.stored_bytes if manifest else None,
+            "own_bytes": manifest.own_bytes if manifest else None,
+            "needs": sorted(map(str, manifest.needs)) if manifest else [],
             "encrypted_for": manifest.encrypted_for if manifest else None,
             "tag": manifest.tag if manifest else None, "stores": list(self.stores),
             "signatures": {store: standing.seal.value for store, standing in self.signatures},
@@ -118,6 +121,7 @@ def remarks(listed: Listed, *, now: datetime) -> list[str]:
         said.append(f"{tag}{' '.join(manifest.components)}")
         said.append(f"in {' and '.join(listed.stores)}; {_verification(listed, now)}; "
                     f"{encryption(manifest.encrypted_for)}; {_signature(listed)}")
+        said += [referring(manifest)] if manifest.needs else []
         said += [critical("failed") + f": {failure.part}: {failure.message}" for failure in manifest.failures]
         said += [warning("SUSPICIOUS") + f": {reason}" for reason in listed.suspicious]
     said += [str(listed.trust)] if listed.trust else []

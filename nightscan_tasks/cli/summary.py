@@ -104,6 +104,8 @@ def _facts(summary: Summary) -> Iterator[str]:
            + f", settled {stamp(outcome.settled_at)}")
     if manifest:
         yield f"encrypted  {_encrypted(manifest)}"
+        if manifest.needs:
+            yield f"refers     {referring(manifest)}"
     for name, where in summary.places.items():
         yield f"in         {name}: {where}"
     for name in summary.missing if manifest else ():
@@ -143,6 +145,12 @@ def _components_json(manifest: Manifest | None) -> dict[str, Json]:
         "plain_bytes": sum(each.plain_bytes for each in manifest.of(component)),
         "stored_bytes": sum(each.stored_bytes for each in manifest.of(component)),
         "artifacts": [each.name for each in manifest.of(component)]} for component in manifest.components}
+
+
+def referring(manifest: Manifest) -> str:
+    """Where the rest of a set lies that refers to earlier ones."""
+    rest = manifest.stored_bytes - manifest.own_bytes
+    return f"{size(rest)} more of it lie with {' and '.join(map(str, sorted(manifest.needs)))}"
 
 
 def header(manifest: Manifest) -> str:

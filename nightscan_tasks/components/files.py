@@ -44,7 +44,7 @@ class FileComponent(ABC):
         self.archives = archives
         self.temp_dir = temp_dir
         self.before = before
-        self._expected: dict[str, int] = {}
+        self.expected: dict[str, int] = {}
 
     @abstractmethod
     def found(self) -> Iterator[Found]:
@@ -53,6 +53,18 @@ class FileComponent(ABC):
     def parts(self) -> tuple[str, ...]:
         """One for each archive."""
         return (self.name,)
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Those of this host's files."""
+        return self.parts()
+
+    def number(self, part: str) -> int:
+        """Which of the archives a part is."""
+        return self.own_parts().index(part)
+
+    def listed_as(self, _part: str) -> str:
+        """What a part's list of files is called: the parts that share it call it the same."""
+        return self.name
 
     def followed(self) -> frozenset[bytes]:
         """Paths that may be symlinks to folders."""
@@ -63,25 +75,36 @@ class FileComponent(ABC):
         return {}
 
     def predicted_bytes(self, part: str) -> int:
-        """The sizes of the part's files when they were listed."""
-        return self._expected.get(part, 0)
+        """The sizes of the part's files when they were listed; of one that is not open, as they are now."""
+        if part not in self.expected:
+            self.expected |= self._sizes()
+        return self.expected[part]
 
     @contextmanager
     def open(self, part: str, shared: Shared) -> Iterator[Dump]:
         """Open one archive for reading; `SourceUnavailable` when the root is not there."""
         self._check_root()
         with ExitStack() as stack:
-            self._look_ahead(part, shared)
-            lines = stack.enter_context(shared.listing(self.name, self.lines))
+            self.look_ahead(part, shared)
+            lines = stack.enter_context(shared.listing(self.listed_as(part), self.lines))
             yield self._dump(stack, part, lines)
 
-    def _look_ahead(self, part: str, shared: Shared) -> None:
-        """Find out from the list how much there is to read."""
-        number, total = self.parts().index(part), 0
-        with shared.listing(self.name, self.lines) as lines:
+    def _sizes(self) -> dict[str, int]:
+        sizes = dict.fromkeys(self.parts(), 0)
+        if not _is_folder(self.root):
+            return sizes
+        for line in lines_of(self.found(), self.archives):
+            for number, part in enumerate(self.parts()):
+                sizes[part] += listed_bytes(line, number)
+        return sizes
+
+    def look_ahead(self, part: str, shared: Shared) -> None:
+        """Find out from the list how much there is to read of a part."""
+        number, total = self.number(part), 0
+        with shared.listing(self.listed_as(part), self.lines) as lines:
             for line in lines:
                 total += listed_bytes(line, number)
-        self._expected[part] = total
+        self.expected[part] = total
 
     def lines(self) -> Iterator[bytes]:
         """The run's list of files."""
@@ -91,7 +114,7 @@ class FileComponent(ABC):
     def fingerprint(self) -> dict[str, Json]:
         """The fingerprint that a backup taken now would have; `DumpIncomplete` if it would fail."""
         prints = []
-        for part in self.parts():
+        for part in self.own_parts():
             with ExitStack() as stack:
                 dump = self._dump(stack, part, self.lines())
                 _drain(dump)
@@ -101,7 +124,7 @@ class FileComponent(ABC):
     def _dump(self, stack: ExitStack, part: str, lines: Iterator[bytes]) -> FilesDump:
         tree = stack.enter_context(Tree(self.root, self.followed()))
         index = stack.enter_context(Index(self.temp_dir))
-        archive = Archive(tree, map(Change, lines), index, number=self.parts().index(part),
+        archive = Archive(tree, map(Change, lines), index, number=self.number(part),
                           prefix=self.prefix, before=self.before)
         return FilesDump(part, archive, index, facts=self.facts())
 

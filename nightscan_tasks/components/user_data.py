@@ -18,6 +18,8 @@ from nightscan_tasks.components.files_increment import Increments
 from nightscan_tasks.components.listing import Found, Rules, parents, walk
 from nightscan_tasks.components.stored_here import store_folders
 from nightscan_tasks.components.tree import Tree
+from nightscan_tasks.errors import SourceRefused
+from nightscan_tasks.hosts import host_of, host_part, host_queue
 from nightscan_tasks.settings import Settings
 
 _LOGS = b"logs"
@@ -42,22 +44,49 @@ class UserData(FileComponent):
         self._folders = tuple(os.fsencode(name.strip("/")) for name in settings.user_data)
 
     def parts(self) -> tuple[str, ...]:
-        """`user_data.00`, `user_data.01`, …."""
-        return tuple(f"{self.name}.{number:02d}" for number in range(self.archives))
+        """`user_data.00`, `user_data.01`, …; where hosts have files of their own, `user_data.web1.00`, …."""
+        return tuple(part for host in self._settings.hosts or ("",) for part in self._parts_of(host))
+
+    def own_parts(self) -> tuple[str, ...]:
+        """Those of this host's files; none on a host that has no files of its own, though others have."""
+        own = self._settings.own_host
+        return self._parts_of(own) if own or not self._settings.hosts else ()
+
+    def _parts_of(self, host: str) -> tuple[str, ...]:
+        return tuple(host_part(self.name, host, number) for number in range(self.archives))
+
+    def listed_as(self, part: str) -> str:
+        """Each host has its own list."""
+        return host_queue(self.name, host_of(part))
+
+    def _check_host(self, part: str) -> None:
+        """Files of another host are not here, though those that are have the same names."""
+        host, own = host_of(part), self._settings.own_host
+        if host != own:
+            here = f"this host is {own}" if own else "this host is none of NIGHTSCAN_HOSTS"
+            whose = f"the files of {host} alone" if host else "the files of a NightScan on one host"
+            raise SourceRefused(
+                f"{part} is {whose}, and {here}: NIGHTSCAN_HOSTS has to be the same on all hosts, "
+                f"NIGHTSCAN_HOST says what each is called, and a worker there takes from its own queue")
 
     @contextmanager
     def open(self, part: str, shared: Shared) -> Iterator[Dump]:
         """Open one archive; where earlier sets may be referred to, of what changed since."""
+        self._check_host(part)
         if shared.base is None or _overlapping(self._folders):
             with super().open(part, shared) as dump:
                 yield dump
             return
         self._check_root()
+        if shared.base.artifacts:
+            self.expected[part] = 0  # what changed is known once it is read
+        else:
+            self.look_ahead(part, shared)
         with ExitStack() as stack:
             tree = stack.enter_context(Tree(self.root, self.followed()))
             yield self._increments.open(
-                stack, part, number=self.parts().index(part), tree=tree,
-                lines=lambda: shared.listing(self.name, self.lines), base=shared.base)
+                stack, part, number=self.number(part), tree=tree,
+                lines=lambda: shared.listing(self.listed_as(part), self.lines), base=shared.base)
 
     @property
     def _increments(self) -> Increments:

@@ -10,7 +10,7 @@ from nightscan_tasks.components.postgres import Connection, connect, explained, 
 from nightscan_tasks.doctor.finding import Check, Finding, fail, ok, warn
 from nightscan_tasks.doctor.servers import Server, asked
 from nightscan_tasks.system import System
-from nightscan_tasks.wording import size
+from nightscan_tasks.wording import count, size
 
 _UNREADABLE = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -70,6 +70,20 @@ def user_data(system: System) -> Iterator[Finding]:
         yield ok("user data", f"{', '.join(names)} in {root}")
 
 
+def increments(system: System) -> Iterator[Finding]:
+    """Whether what is saved of user data can be remembered, for the next daily set to have only changes."""
+    state, days = system.settings.state, system.settings.full_interval_days
+    above = next(path for path in (state, *state.parents) if path.exists())
+    if not days:
+        yield ok("increments", "none: each set has all user data in full")
+    elif not above.is_dir() or not os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+        yield warn("increments", f"uid {os.geteuid()} cannot write to {above}: each daily set has all user "
+                                 f"data in full",
+                   "set NIGHTSCAN_STATE_DIR to a private folder of the user that backs up")
+    else:
+        yield ok("increments", f"between full sets every {count(days, 'day')}; remembered in {state}")
+
+
 def system_config(system: System) -> Iterator[Finding]:
     """Whether the system's configuration is there, and can be read."""
     etc = system.settings.etc
@@ -108,4 +122,4 @@ def _readable(path: Path) -> bool:
 
 
 CHECKS = (Check("database", database), Check("redis", redis), Check("user data", user_data),
-          Check("system config", system_config))
+          Check("increments", increments), Check("system config", system_config))

@@ -86,6 +86,15 @@ def test_everything_that_is_wrong_is_told_at_once_and_no_secret(examined: Examin
     assert found["primary"].level is Level.OK
 
 
+def test_where_nothing_can_be_remembered_increments_are_warned_of(examined: Examined, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "a file"
+    in_the_way.touch()
+    found = examined({"NIGHTSCAN_STATE_DIR": str(in_the_way / "state")})["increments"]
+    assert found.level is Level.WARN
+    assert "NIGHTSCAN_STATE_DIR" in found.advice
+    assert "always" not in examined()["increments"].found
+
+
 def test_a_check_that_breaks_hides_no_other(examined: Examined) -> None:
     def broken() -> Mapping[str, Sequence[str]]:
         raise RuntimeError("out of cheese")
