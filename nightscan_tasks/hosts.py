@@ -7,6 +7,9 @@ work, may be done on any host.
 
 from __future__ import annotations
 
+HOSTS = "hosts"
+"""The fact of a component's report that says what each host had: a fingerprint by its name."""
+
 _BETWEEN = "."
 _WITH_HOST = 3  # component, host and number
 

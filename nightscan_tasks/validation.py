@@ -21,6 +21,7 @@ from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.tree import Tree
 from nightscan_tasks.components.user_data import UserData
 from nightscan_tasks.errors import NotFound
+from nightscan_tasks.hosts import host_of
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest
 from nightscan_tasks.system import System
 
@@ -75,7 +76,9 @@ def validate_user_data(system: System, manifest: Manifest, open_index: OpenIndex
     Memory does not grow with the number of files. `named` is how many names of each finding are kept;
     `seen` is told the bytes read so far. `NotFound` if the set has no user data.
     """
-    indexes = [artifact for artifact in manifest.of(_COMPONENT) if _INDEX in artifact.name]
+    own = system.settings.own_host
+    indexes = [artifact for artifact in manifest.of(_COMPONENT) if _INDEX in artifact.name
+               and host_of(artifact.part) in {"", own}]
     if not indexes:
         raise NotFound(f"{manifest.set_id} has no {_COMPONENT}; it has {', '.join(manifest.components)}")
     component = UserData(system.settings, system.clock)

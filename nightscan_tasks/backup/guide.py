@@ -6,12 +6,13 @@ person can decide (where a key comes from, when the live application stands) is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from shlex import quote
 
 from nightscan_tasks.backup.guide_database import write_database
 from nightscan_tasks.backup.guide_text import bash, path_of, plain_words
-from nightscan_tasks.model import GUIDE_NAME, Manifest
+from nightscan_tasks.hosts import HOSTS, host_of
+from nightscan_tasks.model import GUIDE_NAME, Artifact, Manifest
 
 _NEEDED = """\
 You need `bash`, `gpg`, `gunzip` (which runs `gzip`), `tar`, `psql` and `createdb`, `redis-server` and
@@ -160,25 +161,36 @@ def _expected_keys(manifest: Manifest) -> str:
 
 
 def _files(manifest: Manifest, component: str) -> str:
-    folder = f'"$RESTORED/{component}"'
-    fingerprint = manifest.components[component].fingerprint
-    count = int(str(fingerprint.get("files", 0))) + int(str(fingerprint.get("hard_links", 0)))
-    lines = [f"mkdir -p {folder}",
-             *_layers(manifest, component, folder)]
-    if fingerprint:
+    report = manifest.components[component]
+    hosts = sorted({host_of(each.part) for each in manifest.of(component)})
+    known = report.facts.get(HOSTS)
+    if hosts == [""] or not isinstance(known, dict):
+        return (f"## {component}\n\n{_unpacking(manifest, component, report.fingerprint)}\n\n"
+                f"{_OWNERS} {_PLACES[component]}")
+    blocks = [f"What lay on `{host}`, and belongs there:\n\n"
+              f"{_unpacking(manifest, component, known.get(host), host=host)}" for host in hosts]
+    return "\n\n".join([f"## {component}", *blocks, f"{_OWNERS} {_PLACES[component]}"])
+
+
+def _unpacking(manifest: Manifest, component: str, fingerprint: object, *, host: str = "") -> str:
+    """The commands that unpack a component, or one host's share of it."""
+    folder = f'"$RESTORED/{component}{"/" * bool(host)}{host}"'
+    artifacts = tuple(each for each in manifest.of(component) if host_of(each.part) == host)
+    lines = [f"mkdir -p {folder}", *_layers(manifest, artifacts, folder)]
+    if isinstance(fingerprint, Mapping) and fingerprint:
+        count = int(str(fingerprint.get("files", 0))) + int(str(fingerprint.get("hard_links", 0)))
         lines += ["# As many files as were saved?",
                   f'[ "$(find {folder} -type f -printf x | wc -c)" -eq {count} ]']
-    return f"## {component}\n\n{bash(chr(10).join(lines))}\n\n{_OWNERS} {_PLACES[component]}"
+    return bash(chr(10).join(lines))
 
 
-def _layers(manifest: Manifest, component: str, folder: str) -> Iterator[str]:
+def _layers(manifest: Manifest, artifacts: tuple[Artifact, ...], folder: str) -> Iterator[str]:
     """The archives, those of earlier sets first; before a set's own what was gone by then is removed."""
-    artifacts = manifest.of(component)
     for set_id in sorted({each.set_id or manifest.set_id for each in artifacts},
                          key=lambda set_id: set_id.taken_at):
         layer = [each for each in artifacts if (each.set_id or manifest.set_id) == set_id]
         archives = [each for each in layer if ".tar." in each.name]
-        if manifest.needs and component == "user_data" and archives:
+        if archives and any(each.set_id for each in artifacts):
             yield f"# As of {set_id}:"
         for each in layer:
             if ".removed." in each.name:

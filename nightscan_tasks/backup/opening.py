@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from nightscan_tasks.backup.basing import find_base
 from nightscan_tasks.errors import AlreadyExists, Busy, LeaseLost
+from nightscan_tasks.hosts import host_of
 from nightscan_tasks.lease import AHEAD, Held
 from nightscan_tasks.ledger import Run, Started
-from nightscan_tasks.model import Plan, SetId
+from nightscan_tasks.model import Plan, SetId, Tier
 from nightscan_tasks.system import System
 
 LEASE = "backup"
@@ -90,8 +91,14 @@ def lease_of(system: System, run: Run, started: Started) -> Held:
 
 
 def parts_of(system: System, plan: Plan) -> tuple[str, ...]:
-    """All parts of a plan, in the order in which one process would dump them."""
-    return tuple(part for component in plan.components for part in system.component(component).parts())
+    """All parts of a plan, in the order in which one process would dump them.
+
+    What a restore is about to replace is this host's alone.
+    """
+    parts = (part for component in plan.components for part in system.component(component).parts())
+    if plan.tier is not Tier.PRE_RESTORE:
+        return tuple(parts)
+    return tuple(part for part in parts if host_of(part) in {"", system.settings.own_host})
 
 
 def _under_way(system: System, run: Run) -> bool:

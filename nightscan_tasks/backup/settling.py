@@ -14,6 +14,7 @@ from nightscan_tasks.backup.sealing import unsealed
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.codec import Signer
 from nightscan_tasks.errors import LeaseLost, NightscanError, SigningFailed
+from nightscan_tasks.hosts import HOSTS, host_of
 from nightscan_tasks.ledger import Ending, Outcome, Run, RunState, Saved
 from nightscan_tasks.model import FORMAT_VERSION, Failure, Manifest, PartRecord, Report, Tier
 from nightscan_tasks.replication import has, lock_earlier
@@ -108,7 +109,9 @@ def _failures(system: System, state: RunState, records: list[PartRecord]) -> tup
 def _why_unfinished(system: System, run: Run, part: str) -> str:
     within = f"before the run's deadline, {run.deadline_seconds} s after its start"
     if system.leases.look(f"{run.run_id}/{part}") is None:
-        return (f"no worker took it up {within}: start one that takes from its queue; "
+        host = host_of(part)
+        where = f"on {host} that takes from nightscan.heavy.{host}" if host else "that takes from its queue"
+        return (f"no worker {f'on {host} ' if host else ''}took it up {within}: start one {where}; "
                 f"`nightscan doctor` says which queues have none")
     return f"its work was begun, and did not end {within}; NIGHTSCAN_DEADLINE_SECONDS sets that"
 
@@ -148,7 +151,20 @@ def _reports(records: list[PartRecord]) -> dict[str, Report]:
     for record in records:
         earlier = reports.get(record.component)
         reports[record.component] = record.report if earlier is None else _joined(earlier, record.report)
-    return reports
+    return {component: _with_hosts(report, [each for each in records if each.component == component])
+            for component, report in reports.items()}
+
+
+def _with_hosts(report: Report, records: list[PartRecord]) -> Report:
+    """A report that also says what each host had, for that is what a restore of one is compared with."""
+    hosts: dict[str, list[PartRecord]] = {}
+    for record in records:
+        hosts.setdefault(host_of(record.part), []).append(record)
+    if not any(hosts):
+        return report
+    from nightscan_tasks.components.treeprint import combine  # late, as below
+    return replace(report, facts={**report.facts, HOSTS: {
+        host: combine([each.report.fingerprint for each in found]) for host, found in hosts.items()}})
 
 
 def _joined(one: Report, other: Report) -> Report:

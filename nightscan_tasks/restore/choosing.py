@@ -8,6 +8,7 @@ from datetime import datetime
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import NightscanError, NotFound, RestoreRefused, Untrusted
+from nightscan_tasks.hosts import host_of
 from nightscan_tasks.model import Manifest, SetId, Tier
 from nightscan_tasks.system import PRIMARY, System
 
@@ -27,6 +28,8 @@ class Choice:
     index: int = 1
     before: datetime | None = None
     store: str = PRIMARY
+    host: str = ""
+    """Whose user data is meant, where several hosts have some of their own; empty: this host's."""
     unsigned: bool = False
     """Whether a person answers for the set, whatever its signature is worth."""
 
@@ -45,7 +48,7 @@ def choose(system: System, choice: Choice, components: tuple[str, ...]) -> tuple
     else:
         manifest, *older = _newest(catalog, choice, components)
     _require_signed(system, catalog, manifest, unsigned=choice.unsigned, instead=older)
-    _refuse_partial(manifest, components)
+    _refuse_partial(manifest, components, choice.host or system.settings.own_host)
     return catalog, manifest
 
 
@@ -67,11 +70,13 @@ def _newest(catalog: Catalog, choice: Choice, components: tuple[str, ...]) -> li
                    f"with {', '.join(components) or 'anything'}; `nightscan list` shows what there is")
 
 
-def _refuse_partial(manifest: Manifest, components: tuple[str, ...]) -> None:
-    failed = {failure.part.partition(".")[0] for failure in manifest.failures}
+def _refuse_partial(manifest: Manifest, components: tuple[str, ...], host: str) -> None:
+    """A host that was down on that night does not keep another from its files."""
+    failures = [each for each in manifest.failures if not host or host_of(each.part) in {"", host}]
+    failed = {failure.part.partition(".")[0] for failure in failures}
     for component in components:
         if component in failed:
-            reason = next(f.message for f in manifest.failures if f.part.partition(".")[0] == component)
+            reason = next(f.message for f in failures if f.part.partition(".")[0] == component)
             raise RestoreRefused(f"{manifest.set_id} is incomplete: its {component} failed ({reason}); "
                                  f"choose another set with --set, `nightscan list` shows them")
         if not manifest.of(component):

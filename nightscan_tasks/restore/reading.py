@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, NightscanError
+from nightscan_tasks.hosts import HOSTS, host_of
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally, compared_blocks
@@ -28,16 +29,22 @@ class SetSource:
     manifest: Manifest
     component: str
     watch: Watch | None = None
+    host: str = ""
+    """The one host whose files are meant, where several have some of their own in the set."""
 
     @property
     def report(self) -> Report:
         """What was said of it when it was saved."""
-        return self.manifest.components[self.component]
+        report = self.manifest.components[self.component]
+        hosts = report.facts.get(HOSTS)
+        own = hosts.get(self.host) if self.host and isinstance(hosts, dict) else None
+        return replace(report, fingerprint=own) if isinstance(own, dict) else report
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Its artifacts, in the order of their names."""
-        return self.manifest.of(self.component)
+        found = self.manifest.of(self.component)
+        return tuple(each for each in found if host_of(each.part) in {"", self.host}) if self.host else found
 
     @property
     def plain_bytes(self) -> int:

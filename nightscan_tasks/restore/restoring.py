@@ -25,6 +25,7 @@ from nightscan_tasks.ledger.restore_records import (
 from nightscan_tasks.model import Manifest
 from nightscan_tasks.restore.application import stopped, unwell
 from nightscan_tasks.restore.choosing import choose
+from nightscan_tasks.restore.hosts import COMPONENT, plan_host
 from nightscan_tasks.restore.interrupted import finish_interrupted
 from nightscan_tasks.restore.journal import Journal, holding, journals, open_journal
 from nightscan_tasks.restore.limits import note_of, telling, unlimited
@@ -103,13 +104,17 @@ class _Work:
                                    self.request.unguarded)
         choice = self.request.choice
         self.catalog, self.manifest = choose(self.system, choice, self.request.components)
+        self.host = plan_host(
+            self.manifest, given=choice.host, own=self.system.settings.own_host,
+            live=self.request.targets.live) if COMPONENT in self.request.components else ""
         self.origin = origin(self.system, self.catalog, self.manifest, choice)
 
     @property
     def sources(self) -> dict[str, SetSource]:
         """Each component, as something to read."""
         watch = telling(self.watch, self.system, self.catalog.store)
-        return {component: SetSource(self.system, self.catalog, self.manifest, component, watch)
+        return {component: SetSource(self.system, self.catalog, self.manifest, component, watch,
+                                     self.host if component == COMPONENT else "")
                 for component in self.request.components}
 
     def plan(self) -> RestorePlan:
