@@ -78,8 +78,8 @@ class Rules:
     keep: Callable[[os.stat_result], bool] = lambda _status: True
 
 
-def line_of(found: Found, archives: int) -> bytes:
-    """The line that says what was found, and its archive by a stable rule.
+def line_of(found: Found, archives: int, *, since_ns: int = 0) -> bytes:
+    """The line that says what was found, and its archive by a stable rule. The list was begun at `since_ns`.
 
     The rule is the BLAKE2b (4 bytes, big-endian) of its path, or of DEVICE:INODE where a file has several
     names, modulo the number of archives.
@@ -96,8 +96,8 @@ def line_of(found: Found, archives: int) -> bytes:
             status.st_mtime_ns, status.st_ctime_ns)
         if several:
             key = b"%d:%d" % (status.st_dev, status.st_ino)
-        now = time.time_ns()
-        if now - status.st_ctime_ns < _MOMENT_NS:
+        if status.st_ctime_ns > since_ns - _MOMENT_NS and status.st_ctime_ns > (
+                now := time.time_ns()) - _MOMENT_NS:
             facts += b":%d" % now
     number = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest()) % archives
     path = found.path.replace(b"%", b"%25").replace(b"\n", b"%0A")
@@ -141,7 +141,8 @@ def _inode(facts: bytes) -> bytes:
 
 def lines_of(found: Iterable[Found], archives: int = 1) -> Iterator[bytes]:
     """A list of what was found."""
-    return (line_of(one, archives) for one in found)
+    since_ns = time.time_ns()
+    return (line_of(one, archives, since_ns=since_ns) for one in found)
 
 
 def parents(root: bytes, path: bytes) -> Iterator[Found]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
+
+from isal import isal_zlib
 
 from nightscan_tasks.errors import AlreadyExists
 from nightscan_tasks.model import Chunks
 from nightscan_tasks.stores.base import Store
+
+_GZIP_WBITS = 31
+_LINES = 1000
 
 
 @contextmanager
@@ -22,15 +27,15 @@ def shared_lines(store: Store, key: str, produce: Callable[[], Iterator[bytes]])
 
 
 def _packed(lines: Iterator[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    for line in lines:
-        if packed := packer.compress(line + b"\n"):
+    packer = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP_WBITS)
+    while some := list(islice(lines, _LINES)):  # a call for each line would cost more than its packing
+        if packed := packer.compress(b"\n".join(some) + b"\n"):
             yield packed
     yield packer.flush()
 
 
 def _unpacked(chunks: Chunks) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    unpacker = isal_zlib.decompressobj(_GZIP_WBITS)
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + unpacker.decompress(chunk)).split(b"\n")
