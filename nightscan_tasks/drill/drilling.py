@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -19,6 +19,7 @@ from nightscan_tasks.model import Manifest, Tier
 from nightscan_tasks.reconcile import Saved, Site, parse_columns, reconcile
 from nightscan_tasks.restore.aftermath import accept, rollback
 from nightscan_tasks.restore.choosing import Choice, choose
+from nightscan_tasks.restore.hosts import hosts_in
 from nightscan_tasks.restore.reading import Watch, plain
 from nightscan_tasks.restore.recovering import recover
 from nightscan_tasks.restore.request import LIVE, Request
@@ -71,6 +72,7 @@ class _Work:
         source = self.source or self.system.primary
         wanted = Choice(tier=tier, store=source.url, unsigned=self.unsigned)
         _, self.manifest = choose(self.system, wanted, LIVE)
+        self.system = self._as_a_host(self.manifest)
         lease = f"restore/{self.manifest.set_id}/drill-{self.began_at:%Y%m%dT%H%M%S%fZ}"
         with (self.system.leases.hold(lease, f"drill {self.system.host}"),
               scratch(self.system, self.manifest) as place):
@@ -81,6 +83,16 @@ class _Work:
                 self._clear(place, runs)
         self.system.leases.forget(f"{lease}/")
         self.problems += self._missed(self.manifest)
+
+    def _as_a_host(self, manifest: Manifest) -> System:
+        """Of several hosts' files a drill puts one host's back: this one's, or else the first's."""
+        hosts, settings = hosts_in(manifest), self.system.settings
+        if not hosts or settings.own_host in hosts:
+            return self.system
+        self.notes.append(f"of {', '.join(hosts)} only the files of {hosts[0]} were put back: a drill on "
+                          f"each of them tries its own")
+        named = settings.model_copy(update={"host": hosts[0], "hosts": hosts})
+        return replace(self.system, settings=named)
 
     def record(self) -> Drill:
         """The drill as it is recorded, and recorded."""

@@ -62,7 +62,7 @@ def place(site: dict[str, str], net: Network, crews: Callable[[Path, Mapping[str
         ports = {int(port) for value in site.values() for port in re.findall(r"127\.0\.0\.1:(\d+)", value)}
         stack.enter_context(net.forwarded(sorted(ports)))
         place = Place(crew, hosts, seen, logs)
-        for name in ("web1", "web2"):  # two that have the same files, as a cluster's file system would give them
+        for name in ("web1", "web2"):  # with the same files, as of a cluster's file system
             shutil.copytree(site["NIGHTSCAN_ROOT"], hosts[name].disk / "nightscan", symlinks=True)
             (hosts[name].disk / "nightscan" / "uploads" / "large.wav").write_bytes(large)
         place.work("db1", "fast")
