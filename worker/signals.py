@@ -11,7 +11,7 @@ from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import refuse_shared_redis
 from nightscan_tasks.tasks import asking, queues, signalling
-from worker import logs
+from worker import heartbeat, logs
 from worker.log_lines import EVENTS
 from worker.memory import give_back
 from worker.queues import names, plan_taking, unacknowledged
@@ -44,6 +44,7 @@ def connect(settings: Settings) -> None:
         queues.deselect(left)
 
     logs.connect(settings)
+    heartbeat.connect(settings)
     asking.connect()
     queues.connect()
     celeryd_init.connect(starting, weak=False, dispatch_uid="nightscan starting worker")

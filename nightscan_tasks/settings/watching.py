@@ -51,6 +51,10 @@ class Watching(BaseSettings):
     sentry_dsn: SecretUrl = named("SENTRY_DSN", "https://key@sentry.example.org/1", SecretStr(""),
                                   "where errors and cron check-ins are reported")
 
+    heartbeat_file: Path | None = named(
+        "NIGHTSCAN_HEARTBEAT_FILE", "/run/nightscan/heartbeat", None,
+        "touched every few seconds while a worker has its broker; empty: none")
+
     stale_warning_hours: TierHours = named(
         "NIGHTSCAN_STALE_WARNING_HOURS", "daily=25,weekly=169",
         ("daily=25", "weekly=169", "monthly=745"),

@@ -110,6 +110,7 @@ def test_what_a_worker_remembers_outlives_its_container(compose: dict[str, Any],
     settings = service["environment"]
     for kept in ("NIGHTSCAN_BACKUP_DIR", "NIGHTSCAN_STATE_DIR", "NIGHTSCAN_TEMP_DIR", "TMPDIR"):
         assert settings[kept] in mounted
+    assert Path(settings["NIGHTSCAN_HEARTBEAT_FILE"]).parent == Path("/run/nightscan")  # in memory
     assert Path(settings["NIGHTSCAN_AUDIT_FILE"]).is_relative_to(settings["NIGHTSCAN_STATE_DIR"])
 
 
@@ -263,7 +264,7 @@ def test_where_messages_are_signed_each_service_is_valid_and_itself(
     trusted = signed_secrets.parent / volume.partition(":")[0]
     environ = {variable: str(value or "").replace("/run/secrets", str(signed_secrets))
                .replace("/etc/nightscan/trusted", str(trusted))
-               for variable, value in service["environment"].items() if variable != "HEALTHCHECK_AS"}
+               for variable, value in service["environment"].items()}
     files = {Path(value).name for value in environ.values() if value.startswith(str(signed_secrets))}
     assert files - {trusted.name} <= set(service["secrets"])
     settings = load(environ)
@@ -271,7 +272,7 @@ def test_where_messages_are_signed_each_service_is_valid_and_itself(
     assert f"redis://{user}:" in settings.broker_url.get_secret_value()
     assert letter_box(settings).read(letter_box(settings).serialize(1)).role == user
     keys = {secret.removesuffix(".key") for secret in service["secrets"] if secret.endswith(".key")}
-    assert keys <= {role, "flower"}  # which may only look
+    assert keys <= {user}
     assert set(service["secrets"]) <= set(compose["secrets"]) | set(signed["secrets"])
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -103,9 +103,14 @@ def test_a_container_that_is_no_service_is_well() -> None:
     assert run("healthcheck").returncode == 0  # nothing here was started as one
 
 
-def test_a_health_check_asks_the_worker_of_this_very_container(said: Path) -> None:
-    done = run("healthcheck", "worker", "heavy", PATH=f"{said}:/usr/bin:/bin")
-    assert f"inspect ping --destination heavy@{socket.gethostname()} " in done.stdout
+def test_a_worker_is_well_while_the_broker_has_its_heartbeats(tmp_path: Path) -> None:
+    beats = tmp_path / "heartbeat"
+    environ = {"NIGHTSCAN_HEARTBEAT_FILE": str(beats)}
+    assert run("healthcheck", "worker", **environ).returncode != 0
+    beats.touch()
+    assert run("healthcheck", "worker", **environ).returncode == 0
+    os.utime(beats, (time.time() - 120,) * 2)
+    assert run("healthcheck", "worker", **environ).returncode != 0
 
 
 def test_what_no_process_opens_is_taken_out_and_the_rest_is_compiled(tmp_path: Path) -> None:
