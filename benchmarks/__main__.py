@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
         console.print("interrupted: what was finished is kept; `python -m benchmarks NAME …` holds the rest",
                       highlight=False)
         return 130
+    if asked.results == document.NEW_RESULTS and any(held):
+        console.print("`python -m benchmarks --write` puts it into docs/PERFORMANCE.md", highlight=False)
     return 0 if all(held) else 1
 
 
@@ -102,4 +105,5 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves no server and no scratch behind either
     sys.exit(main(sys.argv[1:]))

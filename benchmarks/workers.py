@@ -31,7 +31,8 @@ TASKS = {
                   "NIGHTSCAN_JOBS, with as many archives in the set."),
     "workers": Task("By workers of the queue nightscan.heavy, one process each", "one worker",
                     f"{_ARCHIVES} archives in the set; from the message to the end of the run, as `--wait` "
-                    f"sees it. Both workers are on this machine: they share its cores and its disk."),
+                    f"sees it. Both workers are on this machine: they share its cores and its disk. "
+                    f"Processor time and memory are those of the command that waits."),
 }
 
 
