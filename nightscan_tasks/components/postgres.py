@@ -21,6 +21,11 @@ from nightscan_tasks.errors import NightscanError, SourceRefused, SourceUnavaila
 Connection = psycopg.Connection[TupleRow]
 
 _CONNECT_SECONDS = 10
+WATCHFUL = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
+            "tcp_user_timeout": "60000"}
+"""Options of a connection that is given up within a minute or so when the network falls silent: by default
+whoever waits for an answer waits for hours. They have no PG* variable: programs take them with `--dbname`."""
+
 _KEPT_VARIABLES = ("PATH", "HOME", "LD_LIBRARY_PATH", "KRB5CCNAME", "KRB5_CONFIG")
 _AWAY = ("connection refused", "timeout expired", "timed out", "no such file or directory",
          "could not translate host name", "could not send", "could not receive", "network is",
@@ -135,6 +140,7 @@ def _overrides(dsn: SecretStr, database: str) -> dict[str, str]:
     result = {"application_name": "nightscan", "client_encoding": "UTF8"}
     if not given.get("connect_timeout") and "PGCONNECT_TIMEOUT" not in os.environ:
         result["connect_timeout"] = str(_CONNECT_SECONDS)
+    result |= {name: value for name, value in WATCHFUL.items() if not given.get(name)}
     return result | ({"dbname": database} if database else {})
 
 
