@@ -96,7 +96,8 @@ class Application:
     def save(self, tier: Tier = Tier.DAILY) -> SetId:
         """Take a set of the files."""
         self.now += timedelta(seconds=2)
-        return run_local(self.system(), Request(Plan(tier, ("user_data",), FOREVER))).set_id
+        plan = Plan(tier, ("user_data",), FOREVER, builds_on=(Tier.DAILY,) if tier is Tier.DAILY else ())
+        return run_local(self.system(), Request(plan)).set_id
 
     def reconcile(self, *, apply: bool = False) -> Reconciled:
         system = self.system()

@@ -33,6 +33,18 @@ def flip(folder: str, pattern: str) -> None:
         path.write_bytes(data)
 
 
+def test_what_is_missing_comes_from_the_archives_that_have_it_of_an_earlier_set_or_of_the_last(
+        application: Any) -> None:
+    first = application.save()
+    application.write("2026/a.wav", "newer")
+    manifest = application.system().catalog().get(application.save())
+    assert manifest.needs == {first}
+    shutil.rmtree(application.root / "uploads")
+    found = application.reconcile(apply=True)
+    assert found.in_order
+    assert application.files() == {**application.in_order_files, "2026/a.wav": "newer"}
+
+
 def test_where_all_is_in_order_nothing_is_read_or_changed(application: Any) -> None:
     found = application.reconcile(apply=True)
     assert found.in_order
