@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
+from pydantic import SecretStr
 
+from nightscan_tasks.components.postgres import connect
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.settings import load
 from worker.configuration import configure
@@ -35,6 +38,15 @@ def test_queues_of_a_rabbitmq_outlive_a_node_and_wait_as_long_as_a_part_may_take
     assert conf["broker_channel_error_retry"]
     assert conf["broker_transport_options"] == {"confirm_publish": True}
     assert 0 < conf["broker_heartbeat"] <= 60
+
+
+def test_a_database_that_falls_silent_is_not_waited_for_for_ever(database: str) -> None:
+    with (connect(SecretStr(database)) as connection,
+          socket.socket(fileno=os.dup(connection.fileno())) as used):
+        assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+    with connect(SecretStr(f"{database}?keepalives_idle=77")) as connection:  # what somebody set is theirs
+        assert connection.info.get_parameters()["keepalives_idle"] == "77"
 
 
 def test_a_redis_that_falls_silent_is_not_waited_for_for_ever() -> None:
