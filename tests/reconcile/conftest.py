@@ -124,7 +124,7 @@ def application(database: str, tmp_path: Path) -> Application:
         "NIGHTSCAN_DATABASE_URI": database, "NIGHTSCAN_ROOT": str(root),
         "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "backups"), "NIGHTSCAN_OFFSITE": str(tmp_path / "offsite"),
         "NIGHTSCAN_TEMP_DIR": str(tmp_path / "scratch"), "NIGHTSCAN_USER_DATA": "uploads",
-        "NIGHTSCAN_RETRIES": "0"})
+        "NIGHTSCAN_RUNTIME_DIR": str(tmp_path / "run"), "NIGHTSCAN_RETRIES": "0"})
     made.execute(_TABLES)
     for path in _NAMES:
         made.write(path)
