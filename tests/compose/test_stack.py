@@ -18,6 +18,7 @@ from tests.hands import wait_until
 
 WORKERS = [f"worker-{queue}" for queue in ("fast", "heavy", "restore", "control")]
 OURS = [*WORKERS, "beat", "flower", "page"]
+_OURS_BYTES = 230_000_000  # it has 184 MB
 _SAMPLE_BYTES = "2000000"
 _LONG_BYTES = "20000000"
 _SLOW_QUOTA = "10000"  # microseconds of each 100,000: a tenth of a processor
@@ -51,6 +52,24 @@ def saved(site: Site) -> Mapping[str, Any]:
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+def test_a_base_of_another_digest_is_not_taken(images: Any) -> None:
+    build = ["build", "--quiet", "--target", "needed", "--file", str(images.site.folder / "compose/Dockerfile"),
+             "--build-arg", f"PYTHON_IMAGE={images.engine.base}"]
+    other = ["--build-arg", f"PYTHON_DIGEST=sha256:{'0' * 64}"]
+    assert images.engine.docker(*build, str(images.site.folder), check=False).returncode == 0
+    assert images.engine.docker(*build, *other, str(images.site.folder), check=False).returncode != 0
+
+
+def test_the_image_is_small_and_has_what_runs_and_no_more(images: Any) -> None:
+    size, below = (images.engine.inspect(each)["Size"] for each in (images.ours, images.engine.base))
+    assert size - below < _OURS_BYTES
+    found = images.engine.docker(
+        "run", "--rm", "--entrypoint", "python", images.ours, "-c",
+        "from importlib.util import find_spec; import kombu.transport.redis; "
+        "print([name for name in ('pip', 'pytest', 'docker', 'playwright', 'mypy') if find_spec(name)])")
+    assert found.stdout == "[]\n"
 
 
 def test_every_container_is_healthy(site: Site) -> None:
