@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmarks.outcome import Outcome, loaded
 from benchmarks.picture import picture
-from benchmarks.showing import markdown, sheets
+from benchmarks.showing import glance, markdown, sheets
+from benchmarks.user_data import OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).with_name("results")
@@ -53,6 +54,9 @@ def write(new_results: Path = NEW_RESULTS) -> list[str]:
 def rendered(outcomes: Mapping[str, Outcome]) -> str:
     """The whole document."""
     parts = [_INTRODUCTION]
+    at_a_glance = glance((outcomes[key] for key in ORDER if key in outcomes), ours=OURS)
+    if at_a_glance.rows:
+        parts.append(markdown(at_a_glance))
     for key in ORDER:
         if key in outcomes:
             parts += _section(outcomes[key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -48,10 +48,25 @@ def _point(line: Line, amount: int) -> str:
 
 
 def _cells(row: Row, measure: Row, *, stores: bool) -> tuple[str, ...]:
-    stored = "-" if row.stored_bytes is None else f"{row.stored_bytes / 1e6:,.1f} MB"
+    stored = "-" if row.stored_bytes is None else _stored(row.stored_bytes)
     return (row.name, f"{row.seconds:.2f}", f"{row.seconds / measure.seconds:.2f}",
             *((stored,) if stores else ()), f"{row.cpu_seconds:.2f}", _memory(row.tree_bytes),
             _memory(row.process_bytes), " ".join(f"{each.seconds:.2f}" for each in row.rounds))
+
+
+def glance(outcomes: Iterable[Outcome], *, ours: str) -> Sheet:
+    """Every row of ours, beside the one that its table is measured by."""
+    rows = [(outcome.title, table.title, row.name, f"{row.seconds:.2f} s",
+             f"{table.measure.seconds:.2f} s ({table.measure.name})",
+             f"{row.seconds / table.measure.seconds:.2f}")
+            for outcome in outcomes for table in outcome.found.tables for row in table.rows
+            if row.name.startswith(ours)]
+    return Sheet("At a glance", ("", "task", "", "median", "measured by", "ratio"), tuple(rows))
+
+
+def _stored(count: int) -> str:
+    """In one unit, so that a column can be compared; but nothing is told as 0.0 MB."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else size(count)
 
 
 def _memory(count: int) -> str:

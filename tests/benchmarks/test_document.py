@@ -40,6 +40,7 @@ def test_a_table_shows_medians_ratios_and_every_round() -> None:
     assert "| restic | 4.00 | 1.00 | 1,234.5 MB | 2.00 | 50.0 MB | 40.0 MB | 2.00 9.00 4.00 |" in text
     assert "| nightscan | 3.00 | 0.75 | - | 1.50 | 50.0 MB | 40.0 MB | 3.00 3.00 3.00 |" in text
     assert "First (ratio: of restic)" in text
+    assert "| User data | First | nightscan | 3.00 s | 4.00 s (restic) | 0.75 |" in text
     assert "borg is left out" in text
     assert "date: today; seed 1" in text
 
