@@ -39,7 +39,7 @@ chaos: install ## a hundred runs with random faults, checked against a model; SE
 bench: install ## how fast and how small, against what a user would use instead; BENCH=database, …
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-bench-growth: install ## how time and memory grow, to 10 GB and a million files: half an hour, 31 GB of disk
+bench-growth: install ## how time and memory grow, to 10 GB and a million files: half an hour, 24 GB of disk
 	@$(BIN)/python -m benchmarks growth
 
 screenshots: install ## the pictures in docs/images, from a simulated past; SHOTS=… takes some

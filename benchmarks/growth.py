@@ -47,8 +47,9 @@ def need_of_files(ask: Ask) -> Need:
 
 
 def _need(total_bytes: int, files: int) -> Need:
-    """The data, a repository of it, and of ours two, if nothing were known of what did not change."""
-    return Need(3 * total_bytes + (_BLOCK_BYTES + 2 * _RECORD_BYTES) * files + 500_000_000, files + 50_000)
+    """The data, a repository of it, and what was added to that."""
+    of_files = (_BLOCK_BYTES + 2 * _RECORD_BYTES) * files
+    return Need(int(2.3 * total_bytes) + of_files + 500_000_000, files + 50_000)
 
 
 def _grown(folder: Path, console: Console, ask: Ask, axis: str,
