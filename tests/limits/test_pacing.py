@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,9 @@ from nightscan_tasks.stores.pacing import BURST_NS, SECOND, Pace, Paces, plan_tu
 from tests.hands import wait_until
 from tests.limits.conftest import Slept
 
-_TAKERS = st.lists(st.tuples(st.integers(0, 2 * SECOND), st.integers(1, SECOND // 20)), min_size=1,
-                   max_size=60)
+_PAUSES = st.one_of(st.just(0), st.just(0), st.integers(0, 5 * SECOND))  # most ask again at once
+_SLICES = st.one_of(st.just(SECOND // 20), st.integers(1, SECOND // 20))
+_TAKERS = st.lists(st.tuples(_PAUSES, _SLICES), min_size=1, max_size=60)
 
 
 def _granted(asked: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -84,6 +85,24 @@ def test_ten_seconds_worth_takes_ten_seconds(pace: Callable[[int], Pace], slept:
     turns = _take_all(pace(1_000_000), 10_000_000)
     assert 9.6 * SECOND <= slept.slept_ns <= 10 * SECOND
     assert turns == 200  # smoothly: fifty milliseconds at a time
+
+
+def test_an_idle_line_is_not_owed_for_its_hour(pace: Callable[[int], Pace], slept: Slept) -> None:
+    limit = pace(1_000_000)
+    limit.take(1)
+    slept.now_ns += 3600 * SECOND
+    at_once = 0
+    while not slept.slept_ns:
+        at_once += limit.take(1_000_000)
+    assert at_once <= 350_000  # the last of them waited
+
+
+def test_a_turn_is_taken_by_one_at_a_time(shared: Settings, pace: Callable[[int], Pace]) -> None:
+    with ThreadPoolExecutor(1) as pool, runtime.opened(shared, "upload.turn") as descriptor:
+        with runtime.locked(descriptor):
+            turn = pool.submit(pace(1_000_000).take, 1000)
+            assert not wait([turn], timeout=0.3).done
+        assert turn.result(60) == 1000
 
 
 def test_two_directions_do_not_wait_for_each_other(tmp_path: Path) -> None:
