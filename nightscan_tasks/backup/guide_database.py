@@ -14,7 +14,12 @@ _RESTORED = "nightscan_restored"
 _LOAD = ('psql --no-psqlrc --quiet --output /dev/null --set ON_ERROR_STOP=1 --single-transaction '
          '--dbname "$DATABASE"')
 _ERRORS = ("Roles that exist are reported as errors: that is harmless; they get the passwords that they had. "
-           "Every other error ends it, and leaves the new database empty: before another try, `dropdb` it.")
+           "Every other error ends it, and leaves the new database {}: before another try, `dropdb` it.")
+_EMPTY, _HALF_FULL = "empty", "half full"
+_RESTORE = """\
+pg_restore --no-password --exit-on-error --jobs "${JOBS:-2}" --dbname "$DATABASE" "$RESTORED/database\""""
+_ONE_TABLE = ("For one table alone, give `pg_restore` the option `--table NAME`. **The folder "
+              "`$RESTORED/database` holds all rows in plain**: remove it when they are restored.")
 _LEFT_OUT = ("A dump leaves out the rights and settings of the database itself. In `psql --dbname postgres` "
              f"(where you gave the new database another name than `{_RESTORED}`, write that):")
 _LIVE = ("To make it live, stop the application, and let it take the place of `{0}`, which stays as "
@@ -27,11 +32,16 @@ def write_database(manifest: Manifest) -> str:
     environment = cast("dict[str, Json]", report.fingerprint.get("environment") or {})
     artifacts = manifest.of("database")
     roles = next((each for each in artifacts if ".roles." in each.name), None)
-    dump = next((each for each in artifacts if ".roles." not in each.name), None)
+    rest = {each.name.split(".")[1]: each for each in artifacts if ".roles." not in each.name}
     name = str(report.facts.get("database") or "nightscan")
-    sections = ["## Database", _needs(manifest, environment), bash(_roles(roles, environment))]
-    if dump:
-        sections.append(bash(f"{_create(environment)}\n{plain_words(dump)} | {_LOAD}"))
+    words = _needs(manifest, environment, _HALF_FULL if "toc" in rest else _EMPTY)
+    sections = ["## Database", words, bash(_roles(roles, environment))]
+    if "sql" in rest:
+        sections.append(bash(f"{_create(environment)}\n{plain_words(rest['sql'])} | {_LOAD}"))
+    if {"toc", "data"} <= set(rest):
+        sections += [_directory(report.versions.get("pg_dump", "")),
+                     bash(f"{_create(environment)}\n{_unpack(rest['toc'], rest['data'])}\n{_RESTORE}"),
+                     _ONE_TABLE]
     if furnished := "\n".join(_furnish(environment)):
         sections += [_LEFT_OUT, psql(furnished)]
     if counts := _counts(report.fingerprint):
@@ -39,10 +49,28 @@ def write_database(manifest: Manifest) -> str:
     return "\n\n".join([*sections, _LIVE.format(name), psql(_rename(name))])
 
 
-def _needs(manifest: Manifest, environment: Mapping[str, Json]) -> str:
+def _directory(version: str) -> str:
+    """What is special about this format."""
+    dumped = f", {version.partition(' ')[0]} or newer" if version else ""
+    return (f"The database was saved in `pg_dump`'s directory format: you need `pg_restore`{dumped}, `rm`, "
+            "and room for all rows below `$RESTORED`. Large files come in pieces, which are put together in "
+            "the order of their numbers. `JOBS` says how many connections restore, 2 unless set.")
+
+
+def _unpack(contents: Artifact, data: Artifact) -> str:
+    """The folder that pg_dump wrote."""
+    return (f'mkdir -m 700 -p "$RESTORED/database"\n'
+            f'{plain_words(contents)} > "$RESTORED/database/toc.dat"\n'
+            f'{plain_words(data)} | tar --extract --directory "$RESTORED/database"\n'
+            'for piece in "$RESTORED"/database/*.????????; do case "$piece" in\n'
+            '    *.dat.[0-9]*|*.toc.[0-9]*) cat "$piece" >> "${piece%.*}" && rm "$piece" ;;\n'
+            'esac; done')
+
+
+def _needs(manifest: Manifest, environment: Mapping[str, Json], left: str) -> str:
     server = environment.get("server_version") or manifest.versions.get("postgresql", "")
     extensions = sorted(set(cast("dict[str, str]", environment.get("extensions") or {})) - {"plpgsql"})
-    words = [_ERRORS]
+    words = [_ERRORS.format(left)]
     if extensions:
         words.insert(0, f"The server needs the packages of these extensions: {', '.join(extensions)}.")
     if server:

@@ -1,5 +1,7 @@
 """The database: `pg_dump` as a stream, and its fingerprint from the very snapshot of the dump.
 
+The dump is plain SQL, or what pg_dump's directory format is made of (database_directory.py).
+
 One connection exports the snapshot, keeps it open, and reads the fingerprint in a thread while
 pg_dump streams; so the fingerprint costs hardly any time, and counts no row that the dump lacks.
 """
@@ -15,6 +17,8 @@ import psycopg
 from pydantic import SecretStr
 
 from nightscan_tasks.components.base import Dump, PlainStream, Shared
+from nightscan_tasks.components.database_contents import restore_tool
+from nightscan_tasks.components.database_directory import DirectoryDump, sweep
 from nightscan_tasks.components.database_fingerprint import fingerprint_database
 from nightscan_tasks.components.postgres import (
     Connection,
@@ -49,6 +53,7 @@ _CANCEL_SECONDS = 5
 class Database:
     """The component `database`: `database.sql`, and `database.roles.sql` where roles may be read.
 
+    Instead of the first, in the directory format, `database.data.tar` and `database.toc`.
     `lock_seconds` is how long it waits for a table that somebody holds locked.
     """
 
@@ -73,6 +78,7 @@ class Database:
         """Take the snapshot, announce it, and hold it until the context is left."""
         del part
         dsn = self.settings.dsn
+        sweep(self.settings.temp_dir)  # whatever the format is now
         with ExitStack() as stack:
             # Closed, not committed: a commit could fail, and hide the error that is on its way.
             connection = stack.enter_context(closing(connect(dsn)))
@@ -102,7 +108,11 @@ class _DatabaseDump:
     def streams(self) -> Iterator[PlainStream]:
         """The dump, then the roles."""
         self._start_fingerprint()
-        yield PlainStream("database.sql", self._read_dump())
+        if self.database.settings.database_format == "directory":
+            for stream in self._directory().streams():
+                yield PlainStream(stream.name, self._explained(stream.chunks))
+        else:
+            yield PlainStream("database.sql", self._explained(self._read_dump()))
         with connect(self._dsn) as connection:
             self._roles = dump_roles(self._dsn, connection)
         if self._roles.sql is not None:
@@ -130,22 +140,31 @@ class _DatabaseDump:
 
     def _read_dump(self) -> Chunks:
         env = environment(self._dsn, self.connection)
-        program = self.stack.enter_context(Program(self._argv(), env=env))
+        program = self.stack.enter_context(Program([*self._argv(), "--format=plain"], env=env))
         total_bytes, tail = 0, b""
-        try:
-            for chunk in program.chunks():
-                total_bytes += len(chunk)
-                tail = (tail + bytes(chunk[-_TAIL_BYTES:]))[-_TAIL_BYTES:]
-                yield chunk
-        except ProcessFailed as exc:
-            raise self._explain(exc) from exc
+        for chunk in program.chunks():
+            total_bytes += len(chunk)
+            tail = (tail + bytes(chunk[-_TAIL_BYTES:]))[-_TAIL_BYTES:]
+            yield chunk
         if _END_MARK not in tail:
             raise DumpIncomplete(f"{where(self._dsn)}: the dump has no end mark after {total_bytes} "
                                  f"bytes, though pg_dump reported no error")
 
+    def _directory(self) -> DirectoryDump:
+        settings = self.database.settings
+        pg_restore = restore_tool(str(self.pg_dump), beside=self.pg_dump.path)
+        return DirectoryDump(self._argv(), environment(self._dsn, self.connection), settings.database_jobs,
+                             settings.temp_dir, pg_restore.path, self.stack)
+
+    def _explained(self, chunks: Chunks) -> Chunks:
+        try:
+            yield from chunks
+        except ProcessFailed as exc:
+            raise self._explain(exc) from exc
+
     def _argv(self) -> list[str]:
         encoding = self.connection.info.parameter_status("server_encoding")
-        return [str(self.pg_dump.path), "--format=plain", "--no-password",
+        return [str(self.pg_dump.path), "--no-password",
                 f"--snapshot={self.snapshot}",
                 f"--lock-wait-timeout={self.database.lock_seconds}s",
                 # Bytes of no known encoding cannot be called UTF-8.

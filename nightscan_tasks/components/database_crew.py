@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 
-from nightscan_tasks.components.database_script import Rows
+from nightscan_tasks.components.database_script import ObjectBytes, Rows
 from nightscan_tasks.components.postgres import Connection
 from nightscan_tasks.streams import Abandoned
 
 _WAITING_BLOCKS = 4
 _CANCEL_SECONDS = 5
 _TRIES = 5
+_PUT = "SELECT pg_catalog.lo_put(%s, %s, %b)"
+
+Block = Rows | ObjectBytes
+"""What is copied by whichever connection is free."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class Crew:
         for connection in self._connections:
             run_statement(connection, statement)
 
-    def fill(self, rows: Iterable[Rows]) -> None:
-        """Copy blocks of rows, wherever they belong. In which order they arrive is open."""
+    def fill(self, rows: Iterable[Block]) -> None:
+        """Copy blocks of rows and of large objects, wherever they belong; their order is open."""
         blocks = _Blocks()
         with self._pool() as pool:
             copying = [pool.submit(_copy, connection, blocks) for connection in self._connections]
@@ -109,11 +113,11 @@ class _Blocks:
     """Blocks of rows on their way to whoever is free, a few at a time."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Rows] = deque()
+        self._waiting: deque[Block] = deque()
         self._changed = threading.Condition()
         self._ended = self._abandoned = False
 
-    def put(self, rows: Rows) -> None:
+    def put(self, rows: Block) -> None:
         """Wait for room; `Abandoned` once somebody gave up."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < _WAITING_BLOCKS or self._abandoned)
@@ -122,13 +126,21 @@ class _Blocks:
             self._waiting.append(rows)
             self._changed.notify_all()
 
-    def take(self, copy: bytes | None = None) -> Rows | None:
-        """The next block; None at the end, or where the next is not of the table of `copy`."""
+    def take(self) -> Block | None:
+        """The next block; None at the end."""
+        return self._take(lambda _: True)
+
+    def take_of(self, copy: bytes) -> Rows | None:
+        """The next block, if it is of the table of `copy`."""
+        found = self._take(lambda block: isinstance(block, Rows) and block.copy == copy)
+        return found if isinstance(found, Rows) else None
+
+    def _take(self, wanted: Callable[[Block], bool]) -> Block | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended or self._abandoned)
             if self._abandoned:
                 raise Abandoned
-            if not self._waiting or copy not in (None, self._waiting[0].copy):
+            if not self._waiting or not wanted(self._waiting[0]):
                 return None
             self._changed.notify_all()
             return self._waiting.popleft()
@@ -148,14 +160,19 @@ class _Blocks:
 
 def _copy(connection: Connection, blocks: _Blocks) -> None:
     """Copy blocks to their tables until there are no more."""
-    rows: Rows | None = None
+    statement = b""
     try:
-        while (rows := blocks.take()) is not None:
-            statement = rows.copy
+        while (block := blocks.take()) is not None:
+            if isinstance(block, ObjectBytes):
+                statement = b"SELECT pg_catalog.lo_put(%d, ...)" % block.oid
+                connection.execute(_PUT, (block.oid, block.offset, block.block), binary=True)
+                continue
+            rows: Rows | None = block
+            statement = block.copy
             with connection.cursor() as cursor, cursor.copy(statement) as copy:
                 while rows is not None:
                     copy.write(rows.block)
-                    rows = blocks.take(statement)
+                    rows = blocks.take_of(statement)
     except Abandoned:
         return
     except psycopg.Error as exc:

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from nightscan_tasks.components.database_crew import run_statement
 from nightscan_tasks.components.database_filler import Filler
-from nightscan_tasks.components.database_script import Item, Rows
+from nightscan_tasks.components.database_script import Item, ObjectBytes, Rows
 from nightscan_tasks.components.database_statements import Handling, Step, is_plain_copy, plan_statement
 from nightscan_tasks.components.postgres import Connection
 from nightscan_tasks.errors import RestoreRefused
@@ -59,6 +59,9 @@ class Guard:
         """What the role that fills is to run; `RestoreRefused` at what no dump has."""
         checked = b""
         for item in source:
+            if isinstance(item, ObjectBytes):  # a number and bytes, and no statement
+                yield item
+                continue
             if not isinstance(item, Rows):
                 yield from self._sifted(item)
                 continue

@@ -16,10 +16,9 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components.database_crew import Crew, Job, StatementFailed
 from nightscan_tasks.components.database_guard import Guard, Optional, shown
-from nightscan_tasks.components.database_script import Item, Rows, items
+from nightscan_tasks.components.database_script import Item, ObjectBytes, Rows
 from nightscan_tasks.components.postgres import Connection, connect, explain, where
 from nightscan_tasks.errors import RestoreRefused
-from nightscan_tasks.model import Buffer
 
 _PART = rb'(?:"(?:[^"]|"")*"|[\w$\x80-\xff]+)'
 _NAME = _PART + rb"(?:\." + _PART + rb")?"
@@ -41,19 +40,19 @@ _OPTIONS = {
 _INDEX_MEMORY = "greatest(pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('256MB'))"
 
 
-def load(chunks: Iterable[Buffer], *, dsn: SecretStr, name: str, jobs: int, guard: Guard | None = None,
+def load(dump: Iterable[Item], *, dsn: SecretStr, name: str, jobs: int, guard: Guard | None = None,
          ) -> tuple[str, ...]:
     """Fill the database `name` over so many connections; returns what had to be left out, as notes.
 
     `guard` decides on each statement; without one, all of them run as they are. `RestoreRefused` names
     the statement that failed; `NotUnderstood`, of `database_script`, asks for `psql`. Either way, and if an
-    error comes out of `chunks`, the database is half full.
+    error comes out of `dump`, the database is half full.
     """
     notes: list[str] = []
     with ExitStack() as stack:
         with guard.admitted() if guard else nullcontext():
             crew = Crew([stack.enter_context(connected(dsn, name)) for _ in range(jobs)])
-        source = guard.sifted(items(chunks)) if guard else items(chunks)
+        source = guard.sifted(dump) if guard else iter(dump)
         try:
             for kind, group in itertools.groupby(source, _kind):
                 kind(crew, group, notes)
@@ -80,7 +79,7 @@ _Handler = Callable[[Crew, Iterator[Item], list[str]], None]
 
 def _kind(item: Item) -> _Handler:
     """Who does it: neighbours of one kind are done together, kinds one after the other."""
-    if isinstance(item, Rows):
+    if isinstance(item, Rows | ObjectBytes):
         return _copy
     if _SETTING.match(item):
         return _set
@@ -120,7 +119,7 @@ def _set(crew: Crew, group: Iterator[Item], notes: list[str]) -> None:
 
 
 def _copy(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:
-    crew.fill(item for item in group if isinstance(item, Rows))
+    crew.fill(item for item in group if isinstance(item, Rows | ObjectBytes))
 
 
 def _build_indexes(crew: Crew, group: Iterator[Item], _notes: list[str]) -> None:

@@ -93,7 +93,7 @@ class _Cutting:
         notes = self._make_surroundings(staged, live, guard)
         self.part.at("copy")
         with self._dumped(staged, schemas) as chunks:
-            notes += load(chunks, dsn=self.hand.dsn, name=self.swap.target, jobs=self.jobs,
+            notes += load(items(chunks), dsn=self.hand.dsn, name=self.swap.target, jobs=self.jobs,
                           guard=guard if self.hand.guarded else None)
         self.part.at("compare part")
         with self.hand.admitted(), connect(self.reader, database=self.swap.staged) as reading:

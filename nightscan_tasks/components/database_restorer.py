@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -12,13 +14,13 @@ from nightscan_tasks.components.database_outlook import busy, notes, problems, r
 from nightscan_tasks.components.database_part import PartSwap
 from nightscan_tasks.components.database_part_outlook import part_outlook
 from nightscan_tasks.components.database_part_staging import stage_part
+from nightscan_tasks.components.database_saved import Saved, is_roles
 from nightscan_tasks.components.database_selection import Selection
 from nightscan_tasks.components.database_staging import Dump, Loading, stage, wanted_environment
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import explained, where
 from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
 from nightscan_tasks.components.staged_database import maintenance, target_name
-from nightscan_tasks.model import Artifact
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class DatabaseRestorer:
     loading: Loading = field(default=Loading(), kw_only=True)
     tables: tuple[str, ...] = field(default=(), kw_only=True)
     schemas: tuple[str, ...] = field(default=(), kw_only=True)
+    temp_dir: Path = field(default=Path(tempfile.gettempdir()), kw_only=True)
+    """Where the table of contents lies meanwhile, of a dump that has one."""
     at: Callable[[str], None] = field(default=lambda _: None, kw_only=True, compare=False, repr=False)
     """Is told the name of each step before it is done."""
 
@@ -53,7 +57,7 @@ class DatabaseRestorer:
                 connection, self.dsn, self.loading.extensions)
             found = [*problems(connection, target, wanted_environment(report.fingerprint),
                                role_sql=_roles(source), extensions=extensions),
-                     *busy(connection, self.run_id)]
+                     *busy(connection, self.run_id), *Saved(source, self.temp_dir).problems()]
             remarks = list(notes(connection, target, report, run_id=self.run_id))
             what, size_bytes = replaced(connection, self.dsn)
         if self.tables or self.schemas:
@@ -63,8 +67,8 @@ class DatabaseRestorer:
 
     def stage(self, source: Source) -> Staged:
         """As `Restorer.stage`."""
-        (artifact,) = (each for each in source.artifacts if not _is_roles(each))
-        dump = Dump(_roles(source), lambda: source.open(artifact), source.report.fingerprint)
+        saved = Saved(source, self.temp_dir)
+        dump = Dump(_roles(source), saved.items, source.report.fingerprint, saved.script)
         if self.tables or self.schemas:
             selection = Selection(self.tables, self.schemas)
             return stage_part(dump, selection, self._whole, self._part, self.loading)
@@ -99,11 +103,8 @@ def _roles(source: Source) -> str:
     """The SQL of the saved roles, empty where none were saved."""
     text = ""
     for artifact in source.artifacts:
-        if _is_roles(artifact):
+        if is_roles(artifact):
             with source.open(artifact) as chunks:
                 text += b"".join(bytes(chunk) for chunk in chunks).decode()
     return text
 
-
-def _is_roles(artifact: Artifact) -> bool:
-    return ".roles." in artifact.name

@@ -44,8 +44,17 @@ class Rows:
     block: bytes = field(repr=False)
 
 
-Item = bytes | Rows
-"""One statement, or some rows."""
+@dataclass(frozen=True)
+class ObjectBytes:
+    """Some bytes of one large object, which is there already; of no dump in SQL."""
+
+    oid: int
+    offset: int
+    block: bytes = field(repr=False)
+
+
+Item = bytes | Rows | ObjectBytes
+"""One statement, some rows, or some of a large object."""
 
 
 def items(chunks: Iterable[Buffer]) -> Iterator[Item]:

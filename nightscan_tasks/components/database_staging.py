@@ -19,7 +19,7 @@ from nightscan_tasks.components.database_handover import borrow_public, hand_ove
 from nightscan_tasks.components.database_load import load
 from nightscan_tasks.components.database_outlook import problems
 from nightscan_tasks.components.database_psql import load_by_psql, loader
-from nightscan_tasks.components.database_script import NotUnderstood
+from nightscan_tasks.components.database_script import Item, NotUnderstood
 from nightscan_tasks.components.database_swap import DatabaseSwap
 from nightscan_tasks.components.postgres import Connection, connect, explained, where
 from nightscan_tasks.components.restorer import Staged
@@ -32,11 +32,15 @@ _DIFFERENCES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Dump:
-    """What a database is made of: the SQL of its roles, its own, and the fingerprint it has to have."""
+    """What a database is made of: the SQL of its roles, its own, and the fingerprint it has to have.
+
+    `script` is its SQL as it was written, for psql; None where it is in another format.
+    """
 
     role_sql: str
-    open: Callable[[], AbstractContextManager[Iterable[Buffer]]]
+    items: Callable[[], AbstractContextManager[Iterable[Item]]]
     expected: Mapping[str, Json]
+    script: Callable[[], AbstractContextManager[Iterable[Buffer]]] | None = None
 
     @property
     def wanted(self) -> Mapping[str, Json]:
@@ -135,8 +139,8 @@ class _Filling:
 
     def _load(self, guard: Guard) -> tuple[str, ...]:
         try:
-            with self.dump.open() as chunks:
-                return load(chunks, dsn=self.hand.dsn, name=self.swap.staged, jobs=self.jobs, guard=guard)
+            with self.dump.items() as dump:
+                return load(dump, dsn=self.hand.dsn, name=self.swap.staged, jobs=self.jobs, guard=guard)
         except NotUnderstood as exc:
             raise RestoreRefused(
                 f"the dump was tampered with, or was not made by pg_dump: {exc}; the live database was not "
@@ -146,12 +150,16 @@ class _Filling:
     def _load_as_it_is(self) -> tuple[str, ...]:
         """The fast way; a dump that is not understood goes the plain way, from its beginning."""
         try:
-            with self.dump.open() as chunks:
-                return load(chunks, dsn=self.hand.dsn, name=self.swap.staged, jobs=self.jobs)
-        except NotUnderstood:
+            with self.dump.items() as dump:
+                return load(dump, dsn=self.hand.dsn, name=self.swap.staged, jobs=self.jobs)
+        except NotUnderstood as exc:
+            if self.dump.script is None:
+                raise RestoreRefused(f"the dump is not as pg_dump writes one: {exc}; the live database was "
+                                     f"not touched: `pg_restore` may still read it, as its RESTORE.md has it"
+                                     ) from exc
             staging.drop(self.connection, self.swap.staged)
             staging.create(self.connection, self.swap.staged, self.created)
-            with self.dump.open() as chunks:
+            with self.dump.script() as chunks:
                 load_by_psql(chunks, loader(), dsn=self.hand.dsn, name=self.swap.staged)
             return ()
 

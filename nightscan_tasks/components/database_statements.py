@@ -46,7 +46,9 @@ _EXTENSION = re.compile(rb"CREATE EXTENSION IF NOT EXISTS (?P<name>" + _PART
                         + rb")(?: WITH SCHEMA (?P<schema>" + _PART + rb"))?;")
 _ABOUT = re.compile(rb"COMMENT ON EXTENSION (?P<name>" + _PART + rb") IS '(?:[^'\\\\]|'')*';")
 _SETTING = rb"SET (?!ROLE\b|SESSION\b|LOCAL\b)[a-z_.]+ (?:=|TO) |SELECT pg_catalog\.set_config\("
-_SCENE = re.compile(rb"CREATE SCHEMA " + _PART + rb";\Z|COMMENT ON SCHEMA |" + _SETTING)
+# A collation is all that pg_dump makes before extensions; it runs nothing.
+_SCENE = re.compile(rb"CREATE SCHEMA " + _PART + rb";\Z|CREATE COLLATION " + _NAME + rb" \([^;()]*\);\Z"
+                    + rb"|COMMENT ON (?:SCHEMA|COLLATION) |" + _SETTING)
 _BEHALF = re.compile(rb"SET SESSION AUTHORIZATION (?P<role>" + _PART + rb");|RESET SESSION AUTHORIZATION;")
 _WITH_ARGUMENTS = (b"AGGREGATE", b"FUNCTION", b"PROCEDURE")
 

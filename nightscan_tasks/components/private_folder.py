@@ -22,7 +22,7 @@ def private_folder(parent: Path | None, prefix: str) -> Iterator[Path]:
     Those of the same prefix whose processes were killed go too: a lock on each says whose is alive.
     """
     parent = parent or Path(tempfile.gettempdir())
-    _sweep(parent, prefix)
+    sweep_folders(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     lock = os.open(folder, _FOLDER)
     try:
@@ -33,7 +33,8 @@ def private_folder(parent: Path | None, prefix: str) -> Iterator[Path]:
         os.close(lock)
 
 
-def _sweep(parent: Path, prefix: str) -> None:
+def sweep_folders(parent: Path, prefix: str) -> None:
+    """Remove those whose processes were killed."""
     for folder in parent.glob(f"{prefix}*"):
         with suppress(OSError):  # somebody else's, locked, or gone meanwhile
             _remove_dead(folder)

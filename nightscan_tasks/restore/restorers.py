@@ -39,7 +39,7 @@ class Restorers:
         return DatabaseRestorer(
             self.targets.database or settings.dsn, self.run_id,
             loading=Loading(settings.restore_jobs, settings.restore_extensions, self.unguarded),
-            tables=self.part.tables, schemas=self.part.schemas)
+            tables=self.part.tables, schemas=self.part.schemas, temp_dir=settings.temp_dir)
 
     def _redis(self) -> Restorer:
         from nightscan_tasks.components.redis_restorer import RedisRestorer

@@ -33,7 +33,7 @@ TABLE = b"CREATE TABLE t (x int);\n"
 
 def into(scratch: Any, text: bytes, *, jobs: int = 3, size: int = 100_000) -> tuple[str, ...]:
     chunks = (text[start:start + size] for start in range(0, len(text), size))
-    return load(chunks, dsn=scratch.dsn, name=scratch.name, jobs=jobs)
+    return load(items(chunks), dsn=scratch.dsn, name=scratch.name, jobs=jobs)
 
 
 def helping() -> list[str]:
@@ -80,7 +80,7 @@ def test_a_stream_that_breaks_off_amid_rows_ends_every_connection(scratch: Any) 
         raise DigestMismatch("damaged")
 
     with pytest.raises(DigestMismatch):
-        load(broken(), dsn=scratch.dsn, name=scratch.name, jobs=3)
+        load(items(broken()), dsn=scratch.dsn, name=scratch.name, jobs=3)
     assert not helping()
     assert scratch.rows("SELECT FROM pg_stat_activity WHERE application_name = 'nightscan'") == []
 
@@ -95,7 +95,7 @@ def test_a_connection_that_is_lost_is_worth_another_try(scratch: Any) -> None:
         yield b"\\.\n"
 
     with pytest.raises(SourceUnavailable):
-        load(killing(), dsn=scratch.dsn, name=scratch.name, jobs=2)
+        load(items(killing()), dsn=scratch.dsn, name=scratch.name, jobs=2)
 
 
 def test_a_setting_that_the_server_does_not_know_is_left_out_and_said(scratch: Any) -> None:
@@ -124,7 +124,7 @@ def test_memory_does_not_grow_with_the_rows(scratch: Any) -> None:
 
     peaks = []
     for count in (20_000, 100_000):
-        load(rows(count), dsn=scratch.dsn, name=scratch.name, jobs=2)
+        load(items(rows(count)), dsn=scratch.dsn, name=scratch.name, jobs=2)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     assert scratch.rows("SELECT count(*) FROM t") == [(100_000,)]
     assert peaks[1] - peaks[0] < 20_000_000
