@@ -90,9 +90,11 @@ def unacknowledged(queues: Iterable[str]) -> dict[str, str]:
     """Transport options that give the workers of these queues keys of their own for what they were handed.
 
     Kombu keeps what was handed out and not acknowledged in one hash for all, from where it goes back to its
-    queue: whoever may write that hash could plant a message for any queue.
+    queue: whoever may write that hash could plant a message for any queue. A single host's queue ends in its
+    kind there, `unacked.web1.heavy`, so that the rights of that kind reach it.
     """
-    group = "+".join(sorted(queue.removeprefix(f"{_OURS}.") for queue in queues))
+    kinds = (queue.removeprefix(f"{_OURS}.").partition(".") for queue in queues)
+    group = "+".join(sorted(".".join(filter(None, (host, kind))) for kind, _, host in kinds))
     return {f"{key}_key": f"{key}.{group}" for key in ("unacked", "unacked_index", "unacked_mutex")}
 
 

@@ -52,9 +52,9 @@ def workers(_system: System, *, queues: Sequence[str],
     for queue in queues:
         nodes = sorted(node for node, taken in found.items() if queue in taken)
         if nodes:
-            yield ok(f"queue {queue.rpartition('.')[2]}", ", ".join(nodes))
+            yield ok(f"queue {queue.partition('.')[2]}", ", ".join(nodes))
         else:
-            yield fail(f"queue {queue.rpartition('.')[2]}", f"no worker takes from {queue}",
+            yield fail(f"queue {queue.partition('.')[2]}", f"no worker takes from {queue}",
                        f"celery -A worker worker -Q {queue}")
 
 

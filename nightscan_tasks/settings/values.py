@@ -111,7 +111,8 @@ class Settings(Scaling, Watching):
                                   SecretStr("redis://localhost:6380/0"),
                                   "Celery's broker; never the Redis that is backed up")
     result_backend: SecretUrl = named("NIGHTSCAN_RESULT_BACKEND", "redis://localhost:6380/1",
-                                      SecretStr(""), "Celery's results; empty: the broker")
+                                      SecretStr(""),
+                                      "Celery's results; empty: the broker, unless that is a RabbitMQ")
     message_key: Path | None = named(
         "NIGHTSCAN_MESSAGE_KEY", "/etc/nightscan/messages/fast.key", None,
         "the RSA key that signs this process's messages; empty: messages are not signed")

@@ -14,8 +14,11 @@ import pytest
 
 from nightscan_tasks import backup
 from nightscan_tasks.backup.guide import write_guide
+from nightscan_tasks.cli.doctor import queues_of
 from nightscan_tasks.components.treeprint import combine
 from nightscan_tasks.components.user_data import UserData
+from nightscan_tasks.doctor import Level
+from nightscan_tasks.doctor.brokers import workers
 from nightscan_tasks.errors import RestoreRefused, SettingsError, SourceRefused
 from nightscan_tasks.hosts import host_of
 from nightscan_tasks.ledger import Ending, Outcome
@@ -23,11 +26,13 @@ from nightscan_tasks.model import Manifest
 from nightscan_tasks.restore import Choice, Request, Targets, restore
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System, utc_now
+from nightscan_tasks.tasks.queues import look_at_queues
 from nightscan_tasks.validation import validate_user_data
 from nightscan_tasks.verification import verify_set
 from nightscan_tasks.workflows.manual import manual
 from nightscan_tasks.workflows.pre_restore import PRE_RESTORE
-from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, names, plan_taking, route
+from tests.hands import started
+from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, names, plan_taking, route, unacknowledged
 
 HOSTS = ("web1", "web2")
 
@@ -215,6 +220,23 @@ def test_the_hosts_are_told_apart_by_name_whatever_its_case() -> None:
         load({"NIGHTSCAN_HOSTS": "web1.example.org"})
 
 
+def test_the_doctor_wants_a_worker_for_every_queue_of_every_host(web: Web) -> None:
+    settings = web.systems["control"].settings
+    assert set(queues_of(settings)) == set(names(settings))
+    taking = {"web1@web1": ["nightscan.heavy", "nightscan.heavy.web1"]}
+    found = {each.name: each for each in workers(web.systems["control"], queues=queues_of(settings),
+                                                 consumers=lambda: taking)}
+    assert found["queue heavy.web1"].level is Level.OK
+    assert found["queue heavy.web2"].level is Level.FAIL
+    assert "nightscan.heavy.web2" in found["queue heavy.web2"].found
+
+
+def test_the_rights_of_a_kind_reach_what_a_single_hosts_worker_was_handed() -> None:
+    keys = unacknowledged([f"{HEAVY}.web1"])
+    assert keys["unacked_key"] == "unacked.web1.heavy"  # docs/privileges/redis: ~unacked*.heavy
+    assert unacknowledged([HEAVY])["unacked_key"] == "unacked.heavy"
+
+
 @pytest.fixture
 def crew(web: Web, site: dict[str, str], crews: Callable[[Path, Mapping[str, str]], Any],
          tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
@@ -239,9 +261,13 @@ def test_workers_that_are_started_alike_save_and_restore_each_its_own_host(web: 
     before = {host: uploads(web.root(host)) for host in HOSTS}
     outcome = crew.outcome(crew.manual("user_data"))
     assert outcome.ending is Ending.GOOD, outcome
+    taking = {each.name: each.workers for each in look_at_queues(crew.app)}
     for host in HOSTS:
+        assert taking[f"{HEAVY}.{host}"] == taking[f"{RESTORE}.{host}"] == (f"{host}@test",)
         assert f"user_data.{host}.00: saved" in crew.hands[host].said()
         (web.root(host) / "uploads" / "same name.wav").write_text("spoiled")
-    crew.answer(crew.send("restore_user_data", host="web2", safety=False))
+    command = started(crew.folder, "restore", crew.environ, "-m", "nightscan_tasks.cli",
+                      "restore", "user_data", "--host", "web2", "--no-safety")
+    assert command.process.wait() == 0, command.said()
     assert uploads(web.root("web2")) == before["web2"]
     assert uploads(web.root("web1"))["same name.wav"] == "spoiled"
