@@ -21,6 +21,7 @@ from nightscan_tasks.components.database_contents import restore_tool
 from nightscan_tasks.components.database_directory import DirectoryDump, sweep
 from nightscan_tasks.components.database_fingerprint import fingerprint_database
 from nightscan_tasks.components.postgres import (
+    WATCHFUL,
     Connection,
     connect,
     environment,
@@ -165,6 +166,7 @@ class _DatabaseDump:
     def _argv(self) -> list[str]:
         encoding = self.connection.info.parameter_status("server_encoding")
         return [str(self.pg_dump.path), "--no-password",
+                f"--dbname={' '.join(f'{name}={value}' for name, value in WATCHFUL.items())}",
                 f"--snapshot={self.snapshot}",
                 f"--lock-wait-timeout={self.database.lock_seconds}s",
                 # Bytes of no known encoding cannot be called UTF-8.

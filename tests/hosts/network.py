@@ -97,7 +97,10 @@ class Network:
             made = Host(name, pid, cable, address, private)
             made.join()
             self.hosts[name] = made
-            yield made
+            try:
+                yield made
+            finally:
+                _ip("link", "delete", cable)  # or what it never got out would keep both ends for minutes
 
     @contextmanager
     def forwarded(self, ports: Sequence[int]) -> Iterator[None]:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
+from nightscan_tasks import backup
 from nightscan_tasks.components.postgres import connect
 from nightscan_tasks.errors import SettingsError
+from nightscan_tasks.ledger import Ending
 from nightscan_tasks.settings import load
+from nightscan_tasks.system import System
+from nightscan_tasks.workflows.manual import manual
+from tests.hands import wait_until
 from worker.configuration import configure
 from worker.queues import NAMES
 
@@ -57,3 +69,30 @@ def test_a_redis_that_falls_silent_is_not_waited_for_for_ever() -> None:
     assert given["socket_keepalive"]
     assert conf["redis_socket_keepalive"]
     assert given["socket_keepalive_options"][socket.TCP_USER_TIMEOUT] == 60_000
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs ss, of iproute2, to look at the connection")
+def test_a_dump_whose_network_falls_silent_is_not_waited_for_for_ever(database: str, tmp_path: Path) -> None:
+    """pg_dump's own connection, asked of the kernel while it waits for a table that somebody holds."""
+    system = System(load({"NIGHTSCAN_DATABASE_URI": database, "NIGHTSCAN_BACKUP_DIR": str(tmp_path / "b"),
+                          "NIGHTSCAN_TEMP_DIR": str(tmp_path)}))
+    with psycopg.connect(database) as holder:
+        holder.execute("CREATE TABLE held ()")
+        holder.commit()
+        holder.execute("LOCK TABLE held IN ACCESS EXCLUSIVE MODE")
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(backup.run_local, system, backup.Request(manual(["database"])))
+            timers = wait_until(lambda: _keepalive_of_dump(database), "pg_dump to be connected")
+            holder.rollback()
+            assert done.result().ending is Ending.GOOD
+    assert timers
+    assert all(seconds <= 30 for seconds in timers)
+
+
+def _keepalive_of_dump(database: str) -> list[float]:
+    """In how many seconds the connections of this database's pg_dump are asked whether anybody is there."""
+    port = urlsplit(database).port
+    shown = subprocess.run(["ss", "-tnpoH", "dport", "=", f":{port}"], check=True, text=True,  # noqa: S607 - the machine's
+                           capture_output=True).stdout
+    return [float(found[1]) for line in shown.splitlines() if '"pg_dump"' in line
+            and (found := re.search(r"timer:\(keepalive,(\d+)sec", line))]
