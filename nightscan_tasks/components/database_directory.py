@@ -15,12 +15,13 @@ from nightscan_tasks.components.database_contents import rows_of
 from nightscan_tasks.components.database_group import Group, group
 from nightscan_tasks.components.database_spool import Spool, require_bounded
 from nightscan_tasks.components.private_folder import private_folder, sweep_folders
-from nightscan_tasks.errors import DumpIncomplete, ProcessFailed, SourceRefused
+from nightscan_tasks.errors import DumpIncomplete, ProcessFailed, ProcessKilled, SourceRefused
 from nightscan_tasks.model import Chunks
 from nightscan_tasks.process import CHUNK_BYTES
 
 DATA, CONTENTS = "database.data.tar", "database.toc"
 _PREFIX = "nightscan-dump-"
+_KILLED = "a worker process died unexpectedly"  # of pg_dump's own: it says no more
 _NO_ROOM = "no space left on device"
 
 
@@ -70,6 +71,8 @@ class DirectoryDump:
         try:
             running.program.finish()
         except ProcessFailed as exc:
+            if _KILLED in str(exc):
+                raise ProcessKilled(str(exc)) from exc
             if _NO_ROOM in str(exc).lower():
                 raise SourceRefused(f"{self.temp_dir} lacks room for what pg_dump writes until it is stored, "
                                     f"about 256 MiB: let NIGHTSCAN_TEMP_DIR name another: {exc}") from exc

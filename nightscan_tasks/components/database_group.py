@@ -18,7 +18,7 @@ from pathlib import Path
 from nightscan_tasks.process import Program
 from nightscan_tasks.programs import ProgramMissing
 
-_WATCH = 'read -r _ || { kill -KILL -- "-$1"; rm -rf -- "$2"; }'
+_WATCH = 'read -r _ || { kill -s KILL -- "-$1"; rm -rf -- "$2"; }'
 _GONE_SECONDS = 5
 
 
