@@ -28,7 +28,7 @@ USER = os.getuid() or 1000
 _NETWORK = os.environ.get("NIGHTSCAN_TEST_BUILD_NETWORK", "")
 _FILES = ("compose.yaml", "compose.embedded.yaml", "test.yaml")
 _ASK_SECONDS = 60
-_INSIDE_SECONDS = 240
+_INSIDE_SECONDS = 600
 _UP_SECONDS = 300
 
 
@@ -150,9 +150,9 @@ def own(folder: Path) -> None:
 
 
 def _overrides() -> dict[str, Any]:
-    """What makes a test of minutes out of hours: short leases, early health checks, the build's network."""
-    short = {"NIGHTSCAN_LEASE_SECONDS": 6, "NIGHTSCAN_RETRY_SECONDS": 1, "NIGHTSCAN_DEADLINE_SECONDS": 90,
-             "NIGHTSCAN_VISIBILITY_SECONDS": 100}
+    """Short leases and early health checks, and the build's network."""
+    short = {"NIGHTSCAN_LEASE_SECONDS": 6, "NIGHTSCAN_RETRY_SECONDS": 1, "NIGHTSCAN_DEADLINE_SECONDS": 900,
+             "NIGHTSCAN_VISIBILITY_SECONDS": 1000}
     network = {"build": {"network": _NETWORK}} if _NETWORK else {}
     workers: dict[str, Any] = {
         f"worker-{queue}": {"environment": short, "healthcheck": {"interval": "2s"}}
@@ -160,6 +160,7 @@ def _overrides() -> dict[str, Any]:
     others: dict[str, Any] = {name: {"healthcheck": {"interval": "2s"}} for name in (
         "beat", "flower", "page", "postgres", "redis", "broker", "s3")}
     services = {**workers, **others}
+    services["worker-heavy"]["cpu_shares"] = 1024  # it need not give way to other tests
     for name in ("worker-fast", "postgres"):
         services[name] = {**services[name], **network}
     services["beat"]["environment"] = services["page"]["environment"] = short
