@@ -101,6 +101,16 @@ def _of_set(set_id: str) -> str:
     return f', "set": "{set_id}"' if set_id else ""
 
 
+def agrees(line: bytes, path: bytes, kind: Kind, sha256: str) -> bool:
+    """Whether a line, as `index_line` writes it, tells of this entry with this content, without parsing it.
+
+    An empty `sha256` agrees with any. False says nothing: a line may be written otherwise.
+    """
+    # No name in it holds a quote.
+    return line.startswith(f'{{"path": "{quoted(path)}", "type": "{kind}", "bytes": '.encode()) and (
+        not sha256 or f', "sha256": "{sha256}", '.encode() in line)
+
+
 def read_index_line(line: bytes) -> Indexed:
     """The entry that a line tells of; `ManifestInvalid` if it is not one. Attributes are not in it."""
     try:

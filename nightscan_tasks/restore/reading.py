@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
+from nightscan_tasks.audit import Doing
 from nightscan_tasks.catalog import Catalog
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, NightscanError
 from nightscan_tasks.hosts import HOSTS, host_of
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
+from nightscan_tasks.settings import Settings
 from nightscan_tasks.stores.base import Store
 from nightscan_tasks.streams import Tally, compared_blocks
 from nightscan_tasks.system import System
@@ -31,6 +33,8 @@ class SetSource:
     watch: Watch | None = None
     host: str = ""
     """The one host whose files are meant, where several have some of their own in the set."""
+    admitted: bool = False
+    """Whether another process has found, and put on record, that the set may be used."""
 
     @property
     def report(self) -> Report:
@@ -53,7 +57,20 @@ class SetSource:
 
     def open(self, artifact: Artifact) -> AbstractContextManager[Chunks]:
         """The plain bytes of an artifact, checked; whoever watches is told once a second."""
-        return plain(self.system, self.catalog, self.manifest, artifact, watch=self._tally(artifact))
+        if not self.admitted:
+            _admit(self.system, self.catalog, self.manifest)
+        return _plain(self.system, self.catalog, self.manifest, artifact, self._tally(artifact))
+
+    def recipe(self) -> Recipe | None:
+        """What another process makes the same source of; None where it cannot have this one's system.
+
+        `Untrusted` unless the set may be used: the other does not ask again.
+        """
+        if not self.system.portable:
+            return None
+        _admit(self.system, self.catalog, self.manifest)
+        return Recipe(self.system.settings, self.system.doing, self.catalog.store.url, self.manifest,
+                      self.component, self.host)
 
     def _tally(self, artifact: Artifact) -> Tally:
         began = time.monotonic()
@@ -70,6 +87,29 @@ class SetSource:
         return Tally(seen)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A set's component for another process: settings, a store's URL, and a manifest that may be used."""
+
+    settings: Settings
+    doing: Doing
+    store_url: str
+    manifest: Manifest
+    component: str
+    host: str
+
+    @property
+    def jobs(self) -> int:
+        """How many processes may read it at once."""
+        return self.settings.jobs
+
+    def source(self, tell: Watch) -> SetSource:
+        """The same source, in the process that this was sent to."""
+        system = System(self.settings, doing=self.doing)
+        return SetSource(system, Catalog(system.store(self.store_url)), self.manifest, self.component, tell,
+                         self.host, admitted=True)
+
+
 @contextmanager
 def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifact, *,
           watch: Tally | None = None) -> Iterator[Chunks]:
@@ -79,14 +119,26 @@ def plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifa
     `Untrusted` unless the set may be used (signatures.py). Of what is stored no byte is decrypted or
     unpacked before it was compared with the manifest.
     """
+    _admit(system, catalog, manifest)
+    with _plain(system, catalog, manifest, artifact, watch or Tally()) as chunks:
+        yield chunks
+
+
+def _admit(system: System, catalog: Catalog, manifest: Manifest) -> None:
+    """That a set may be used, and on record that its key is."""
     system.signatures.require(catalog, manifest)
     if manifest.encrypted_for:
         system.audit.key_used(str(manifest.set_id), catalog.store.name, key=manifest.encrypted_for)
+
+
+@contextmanager
+def _plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artifact,
+           watch: Tally) -> Iterator[Chunks]:
     key = manifest.key(artifact)
     name = f"{catalog.store.name} {key}"
     codec = replace(system.codec, recipient=manifest.encrypted_for or "")
     with _stored(catalog.store, key, artifact) as stored, codec.decode(stored) as decoded:
-        checked = _exactly(decoded, watch or Tally(), artifact.plain_sha256, f"{name}, decrypted,",
+        checked = _exactly(decoded, watch, artifact.plain_sha256, f"{name}, decrypted,",
                            most_bytes=artifact.plain_bytes)
         yield _named(checked, name)
 

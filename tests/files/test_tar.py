@@ -16,6 +16,7 @@ from nightscan_tasks.components.entry import (
     Entry,
     Indexed,
     Kind,
+    agrees,
     index_line,
     quoted,
     read_index_line,
@@ -138,3 +139,20 @@ def test_an_index_line_comes_back(entry: Entry, problem: str) -> None:
 def test_what_is_no_index_line_is_refused(line: bytes) -> None:
     with pytest.raises(ManifestInvalid, match="not a line of an index"):
         read_index_line(line)
+
+
+@pytest.mark.parametrize("block", [bytes(512), b"\xff" * 512, bytes(range(256)) * 2], ids=["0", "255", "all"])
+def test_the_sum_of_a_header_is_that_of_its_bytes(block: bytes) -> None:
+    assert tar.byte_sum(block) == sum(block)
+
+
+@pytest.mark.parametrize("path", [b"uploads/a.wav", b'od"d %41\n.wav', b"caf\xe9"])
+def test_a_line_agrees_with_its_own_entry_alone(path: bytes) -> None:
+    entry = Entry(path, Kind.FILE, 0o640, 17, 1, 2, b"night", b"scan", 5)
+    line, digest = index_line(Indexed(entry, "ab" * 32)), "ab" * 32
+    assert agrees(line, path, Kind.FILE, digest)
+    assert agrees(line, path, Kind.FILE, "")
+    assert not agrees(line, path, Kind.FILE, "cd" * 32)
+    assert not agrees(line, path, Kind.HARD_LINK, digest)
+    assert not agrees(line, path + b"x", Kind.FILE, digest)
+    assert not agrees(line, path[:-1], Kind.FILE, digest)
