@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nightscan_tasks.components.base import PlainStream
-from nightscan_tasks.components.database_contents import rows_of
+from nightscan_tasks.components.database_contents import restore_tool, rows_of
 from nightscan_tasks.components.database_group import Group, group
 from nightscan_tasks.components.database_spool import Spool, require_bounded
 from nightscan_tasks.components.private_folder import private_folder, sweep_folders
 from nightscan_tasks.errors import DumpIncomplete, ProcessFailed, ProcessKilled, SourceRefused
 from nightscan_tasks.model import Chunks
 from nightscan_tasks.process import CHUNK_BYTES
+from nightscan_tasks.programs import Tool
 
 DATA, CONTENTS = "database.data.tar", "database.toc"
 _PREFIX = "nightscan-dump-"
@@ -28,6 +29,13 @@ _NO_ROOM = "no space left on device"
 def sweep(temp_dir: Path) -> None:
     """Remove what dumps left that were killed together with all that would have removed it."""
     sweep_folders(temp_dir, _PREFIX)
+
+
+def examine(temp_dir: Path, pg_dump: Tool) -> None:
+    """`SourceRefused`, `ProgramMissing` where no dump in this format can be made here; says what to do."""
+    restore_tool(str(pg_dump), beside=pg_dump.path)
+    with private_folder(temp_dir, _PREFIX) as folder:
+        require_bounded(folder)
 
 
 @dataclass

@@ -37,6 +37,8 @@ def database(system: System) -> Iterator[Finding]:
         else:
             yield ok("database", found + ("" if roles else "; roles are saved without passwords"))
         yield _pg_dump(connection)
+        if system.settings.database_format == "directory":
+            yield _spool(system, connection)
 
 
 def redis(system: System) -> Iterator[Finding]:
@@ -106,6 +108,17 @@ def system_config(system: System) -> Iterator[Finding]:
 def _pg_dump(connection: Connection) -> Finding:
     program = tool("pg_dump", connection)  # raises where it is missing, or older than the server
     return ok("pg_dump", f"{program}, {program.path}")
+
+
+def _spool(system: System, connection: Connection) -> Finding:
+    """Where a dump in directory format passes through: `SourceRefused` where it cannot."""
+    from nightscan_tasks.components.database_directory import examine
+
+    folder, jobs = system.settings.temp_dir, system.settings.database_jobs
+    examine(folder, tool("pg_dump", connection))
+    return ok("directory format", f"{jobs} connections; about 256 MiB of rows at most lie in plain below "
+              f"{folder}, closed to others, until they are stored: of a tmpfs, or an encrypted disk, nobody "
+              f"reads them later")
 
 
 def _refusal(server: Server) -> str:

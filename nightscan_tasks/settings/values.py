@@ -97,7 +97,7 @@ class Settings(Scaling, Watching):
     owner: str = named("NIGHTSCAN_OWNER", "nightscan:backup", "",
                        "user:group of what a directory store writes; empty: whoever runs")
     temp_dir: Path = named("NIGHTSCAN_TEMP_DIR", "/srv/scratch", Path(tempfile.gettempdir()),
-                           "room for scratch servers; no plain copy of a dump is ever there")
+                           "room for scratch servers; with `directory`, some plain rows pass through it")
 
     gpg_recipient: str = named("NIGHTSCAN_GPG_RECIPIENT", "backup@nightscan.com", "",
                                "the public key to encrypt for; empty: not encrypted")

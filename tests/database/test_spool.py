@@ -16,7 +16,10 @@ import pytest
 from nightscan_tasks.components import database_spool
 from nightscan_tasks.components.base import PlainStream
 from nightscan_tasks.components.database_spool import free, require_bounded
+from nightscan_tasks.doctor import sources
 from nightscan_tasks.errors import DumpIncomplete, NightscanError, ProcessFailed, ProcessKilled, SourceRefused
+from nightscan_tasks.settings import load
+from nightscan_tasks.system import System
 
 LARGE = ("CREATE TABLE large AS SELECT g, repeat(md5(g::text), 30) AS t "
          "FROM generate_series(1, 60000) g")
@@ -166,3 +169,13 @@ def test_what_was_taken_of_a_file_takes_no_room(tmp_path: Path) -> None:
     assert path.stat().st_size == 1 << 20
     assert path.stat().st_blocks <= before // 2 + 8
     assert path.read_bytes()[1 << 19:] == b"x" * (1 << 19)
+
+
+def test_the_doctor_says_where_rows_lie_in_plain_and_for_how_long(scratch: Any, tmp_path: Path) -> None:
+    def said(form: str) -> str:
+        system = System(load({"NIGHTSCAN_DATABASE_URI": scratch.dsn.get_secret_value(),
+                              "NIGHTSCAN_DATABASE_FORMAT": form, "NIGHTSCAN_TEMP_DIR": str(tmp_path)}))
+        return " ".join(f"{each.name} {each.found}" for each in sources.database(system))
+
+    assert f"256 MiB of rows at most lie in plain below {tmp_path}" in said("directory")
+    assert "plain" not in said("sql")
