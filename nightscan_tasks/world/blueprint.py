@@ -62,7 +62,8 @@ def tree(folder: Path, name: str) -> KeyRing | Trees:
 def environ(folder: Path, state: State) -> dict[str, str]:
     """Everything a client or worker needs of the services that were ever started here."""
     ports = {name: record.ports for name, record in state.records.items()}
-    found = {"NIGHTSCAN_TEMP_DIR": str(folder / "tmp"), **environment.nobodys(folder / "home")}
+    found = {"NIGHTSCAN_TEMP_DIR": str(folder / "tmp"), "NIGHTSCAN_RUNTIME_DIR": str(folder / "run"),
+             **environment.nobodys(folder / "home")}
     if "postgres" in ports:
         found["NIGHTSCAN_DATABASE_URI"] = postgres(folder, state).dsn(ports["postgres"])
     if "redis" in ports:
