@@ -33,6 +33,8 @@ def main(what: str, total_bytes: int = 0) -> None:
     dsn, redis_url = settings.dsn.get_secret_value(), settings.redis.get_secret_value()
     if what == "fill":
         plan = plan_sample(total_bytes, seed=1, now=datetime.now(UTC))
+        for name in FOLDERS:  # here, so that they are of this container's user and group
+            (settings.root / name).mkdir()
         write_uploads(settings.root / "uploads", plan)
         write_oddities(settings.root / "uploads", plan)
         write_application(settings.root, plan)
