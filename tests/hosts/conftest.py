@@ -11,12 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 from celery import Celery
 from celery.states import READY_STATES
 from psycopg import sql
 
 from nightscan_tasks.ledger import Outcome
-from nightscan_tasks.settings import load
+from nightscan_tasks.settings import is_rabbitmq, load
 from nightscan_tasks.system import System
 from nightscan_tasks.world import sample
 from nightscan_tasks.world.files import Trees
@@ -52,7 +53,12 @@ class Crew:
             from worker import configuration
 
             self._app = Celery("client", set_as_current=False)
-            self._app.conf.update(configuration.configure(load(self.environ)))
+            settings = load(self.environ)
+            self._app.conf.update(configuration.configure(settings))
+            if not is_rabbitmq(settings.broker_url):
+                # Pools are shared by all applications of one broker: with an option of its own it can
+                # close its own. Of a RabbitMQ's there is but one here.
+                self._app.conf.broker_transport_options["client"] = secrets.token_hex(4)
         return self._app
 
     def start(self, name: str, *queues: str, concurrency: int = 1, prefix: tuple[str, ...] = (),
@@ -127,6 +133,9 @@ def site(servers: Callable[..., World], tmp_path_factory: pytest.TempPathFactory
     trees = Trees(folder)
     trees.create()
     given = world.environ()
+    for url in (given["REDIS_URL"], given["NIGHTSCAN_BROKER_URL"]):  # what others left there
+        with redis.Redis.from_url(url) as server:
+            server.flushall()
     client = world.s3_client()
     make_bucket(client, bucket)
     client.close()

@@ -153,8 +153,16 @@ def _kept() -> Iterator[int]:
 
 async def _listen(address: str, port: int) -> asyncio.Server:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        onward, back = await asyncio.open_connection(_LOOPBACK, port)
-        await asyncio.gather(_pump(reader, back), _pump(onward, writer))
+        ends = [writer]
+        try:
+            onward, back = await asyncio.open_connection(_LOOPBACK, port)
+            ends.append(back)
+            await asyncio.gather(_pump(reader, back), _pump(onward, writer))
+        except OSError:
+            pass  # the server was stopped: so is the connection
+        finally:
+            for end in ends:
+                end.transport.abort()
 
     return await asyncio.start_server(connected, address, port)
 
@@ -173,6 +181,7 @@ async def _end_all() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0.1)  # until the loop has closed what was given up
 
 
 def _ip(*words: str) -> None:
