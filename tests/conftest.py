@@ -225,6 +225,7 @@ def environ(database: str, app_redis: str, broker_redis: str, bucket: Bucket,
         "NIGHTSCAN_S3_STORAGE_CLASS": "STANDARD_IA",
         "NIGHTSCAN_ROOT": str(trees.root), "NIGHTSCAN_ETC": str(trees.etc),
         "NIGHTSCAN_BACKUP_DIR": str(trees.backups), "NIGHTSCAN_TEMP_DIR": str(tmp_path / "scratch"),
+        "NIGHTSCAN_RUNTIME_DIR": str(tmp_path / "run"),
         "NIGHTSCAN_GPG_RECIPIENT": "backup@nightscan.com", "NIGHTSCAN_GPG_HOME": str(gpg_home),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from nightscan_tasks.backup import Request, open_run, run_local
-from nightscan_tasks.cli import broker, summary
+from nightscan_tasks.cli import summary
 from nightscan_tasks.cli.choices import COMPONENT, Word, local_option
 from nightscan_tasks.cli.colours import hint
 from nightscan_tasks.cli.display import show
@@ -21,7 +21,7 @@ from nightscan_tasks.cli.session import Exit, Session, ended, interrupted, json_
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.model import Json, Tier
-from nightscan_tasks.watch.signalling import run_told
+from nightscan_tasks.watch.signalling import run_told, tells
 from nightscan_tasks.workflows import PLANS
 from nightscan_tasks.workflows.manual import manual
 from nightscan_tasks.workflows.pre_deploy import pre_deploy
@@ -96,6 +96,8 @@ def _begin(session: Session, request: Request, *, full: bool) -> dict[str, Json]
         options = {"rehash": request.rehash}
     if tier is Tier.MANUAL:
         options = {"tag": request.tag, "components": list(request.plan.components)}
+    from nightscan_tasks.cli import broker  # late: a run in this process has no use for Celery
+
     sent = broker.send(session.system.settings, f"nightscan.backup_{tier}", broker.CONTROL, **options)
     begun: dict[str, Json] = broker.answer(sent, seconds=_ANSWER_SECONDS)
     return begun
@@ -118,11 +120,16 @@ def _followed(session: Session, run_id: str) -> Outcome | None:
         raise interrupted(f"the run {run_id}", "how far it is: nightscan status") from None
 
 
+def _schedules() -> dict[Tier, str]:
+    from nightscan_tasks.tasks.signalling import tiers_due  # late: Celery's timetable is of no other use here
+
+    return tiers_due()
+
+
 def _local(session: Session, request: Request) -> Iterator[Picture]:
     """Pictures of a run that a thread of this process does; what it raises is raised here."""
-    from nightscan_tasks.tasks.signalling import tiers_due  # late: completion and help need none of it
-
-    system, due = session.system, tiers_due()
+    system = session.system
+    due = _schedules() if tells(system) else {}
     opened = open_run(system, request).run  # the thread joins it: so its name is known before
     run_id = opened.run_id
     told: dict[str, dict[str, Any]] = {}

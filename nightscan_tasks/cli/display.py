@@ -14,7 +14,7 @@ import click
 
 from nightscan_tasks.cli.pictures import Picture, brief, sentence
 from nightscan_tasks.cli.session import Session
-from nightscan_tasks.watch.overview import Phase
+from nightscan_tasks.watch.under_way import Phase
 
 Shown: TypeAlias = Callable[[Picture], None]
 _QUIET_SECONDS = 30.0  # after so long without a change, a line says how far it is

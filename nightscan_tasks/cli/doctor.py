@@ -8,7 +8,8 @@ from nightscan_tasks import settings
 from nightscan_tasks.cli.colours import critical, good, warning
 from nightscan_tasks.cli.findings import as_json, finding_lines, status
 from nightscan_tasks.cli.session import Exit, Session, json_command
-from nightscan_tasks.doctor import Finding, Level, examine
+from nightscan_tasks.doctor import Finding, Level
+from nightscan_tasks.doctor.examining import examine
 from nightscan_tasks.errors import SettingsError
 from nightscan_tasks.hosts import host_queue
 from nightscan_tasks.model import Tier

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nightscan_tasks.cli.colours import critical
 from nightscan_tasks.ledger import Outcome
-from nightscan_tasks.watch.overview import Phase, WorkSeen
+from nightscan_tasks.watch.under_way import Phase, WorkSeen
 from nightscan_tasks.wording import duration, rate, size
 
 

@@ -14,8 +14,8 @@ from nightscan_tasks.cli.broker import answer
 from nightscan_tasks.cli.display import display, show
 from nightscan_tasks.cli.pictures import Picture
 from nightscan_tasks.cli.session import Session, interrupted
-from nightscan_tasks.watch.overview import Phase, WorkSeen
 from nightscan_tasks.watch.running import work_seen
+from nightscan_tasks.watch.under_way import Phase, WorkSeen
 
 _LOOK_SECONDS = 0.3
 _PROGRESS = "PROGRESS"

@@ -8,7 +8,6 @@ checks.
 None changes anything, but for the small object that a store's probe writes and removes.
 """
 
-from nightscan_tasks.doctor.examining import examine
 from nightscan_tasks.doctor.finding import Finding, Level
 
-__all__ = ["Finding", "Level", "examine"]
+__all__ = ["Finding", "Level"]

@@ -9,8 +9,9 @@ from nightscan_tasks import wire
 from nightscan_tasks.language import Language
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.report.rule import plan_rule
-from nightscan_tasks.watch.overview import Overview, RunningSeen, RunSeen, SetSeen
+from nightscan_tasks.watch.overview import Overview, RunSeen, SetSeen
 from nightscan_tasks.watch.problem import Problem
+from nightscan_tasks.watch.under_way import RunningSeen
 from nightscan_tasks.watch.words import describe
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
 
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.ledger.reads import Scrubbed
@@ -18,6 +17,7 @@ from nightscan_tasks.restore.rates import Recovery
 from nightscan_tasks.watch.alert import Alert
 from nightscan_tasks.watch.problem import Health, Problem, Severity
 from nightscan_tasks.watch.queue import QueueSeen
+from nightscan_tasks.watch.under_way import RunningSeen
 
 
 @dataclass(frozen=True)
@@ -152,53 +152,6 @@ class Due:
 
     task: str
     at: datetime
-
-
-class Phase(StrEnum):
-    """Where a piece of work stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class WorkSeen:
-    """One part of a run, or with `part@store` the copying of one, as it is now.
-
-    `doing` says what, while it runs; `message` what became of it, where the figures do not say it.
-    """
-
-    name: str
-    phase: Phase
-    doing: str = ""
-    done_bytes: int = 0
-    of_bytes: int = 0
-    bytes_per_second: int = 0
-    plain_bytes: int = 0
-    stored_bytes: int = 0
-    elapsed_seconds: float = 0
-    message: str = ""
-
-    @property
-    def share(self) -> float:
-        """How much of it is done, from 0 to 1."""
-        if self.phase in {Phase.DONE, Phase.FAILED}:
-            return 1
-        return min(self.done_bytes / self.of_bytes, 1) if self.of_bytes else 0
-
-
-@dataclass(frozen=True)
-class RunningSeen:
-    """A run that is under way; `waits_for` says why it has not started."""
-
-    run_id: str
-    set_id: SetId
-    started_at: datetime | None
-    deadline_at: datetime | None
-    works: tuple[WorkSeen, ...]
-    waits_for: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nightscan_tasks.backup.opening import LEASE
 from nightscan_tasks.errors import NightscanError
 from nightscan_tasks.ledger import RunState
 from nightscan_tasks.system import System
-from nightscan_tasks.watch.overview import Phase, RunningSeen, WorkSeen
+from nightscan_tasks.watch.under_way import Phase, RunningSeen, WorkSeen
 
 
 def see_run(system: System, state: RunState,

@@ -1,8 +1,8 @@
 from nightscan_tasks.cli.display import Changes
 from nightscan_tasks.cli.pictures import Picture, brief, sentence
 from nightscan_tasks.cli.tables import fold, table
-from nightscan_tasks.watch.overview import Phase, WorkSeen
 from nightscan_tasks.watch.running import work_seen
+from nightscan_tasks.watch.under_way import Phase, WorkSeen
 
 READING = {"part": "database", "phase": "reading", "bytes": 412_000_000, "of_bytes": 1_600_000_000,
            "bytes_per_second": 120_000_000}

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightscan_tasks.components import database_script
-from nightscan_tasks.components.database_script import BLOCK_BYTES, Item, NotUnderstood, Rows, items
+from nightscan_tasks.components.database_script import (
+    BLOCK_BYTES,
+    Item,
+    NotUnderstood,
+    ObjectBytes,
+    Rows,
+    items,
+)
 
 DUMP = rb"""--
 -- PostgreSQL database dump; COPY nothing FROM stdin;
@@ -72,7 +79,8 @@ def read(text: bytes, size: int = 1 << 20) -> list[Item]:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 1 << 20])
 def test_a_dump_is_the_same_however_it_is_cut(size: int) -> None:
     found = read(DUMP, size)
-    heads = [item.copy if isinstance(item, Rows) else item for item in found]
+    heads = [item.copy if isinstance(item, Rows) else bytes(item) for item in found
+             if not isinstance(item, ObjectBytes)]
     assert [head[:len(start)] for head, start in zip(heads, STARTS, strict=True)] == STARTS
     assert heads[5].endswith(b"(1);\n);")
     (rows,) = (item for item in found if isinstance(item, Rows))

@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from nightscan_tasks import settings
-from nightscan_tasks.doctor import Finding, Level, examine
+from nightscan_tasks.doctor import Finding, Level
+from nightscan_tasks.doctor.examining import examine
 from nightscan_tasks.ledger import Run
 from nightscan_tasks.model import SetId, Tier
 from nightscan_tasks.system import System

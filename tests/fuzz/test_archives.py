@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from nightscan_tasks.components.database_filler import Filler
 from nightscan_tasks.components.database_guard import Guard
-from nightscan_tasks.components.database_script import NotUnderstood, Rows, items
+from nightscan_tasks.components.database_script import NotUnderstood, ObjectBytes, Rows, items
 from nightscan_tasks.components.database_statements import Handling, plan_statement
 from nightscan_tasks.components.entry import read_index_line
 from nightscan_tasks.components.extraction import extract
@@ -164,7 +164,7 @@ def read(chunks: Iterator[bytes]) -> tuple[list[bytes], bool]:
             if isinstance(item, Rows):
                 found += [item.block] if not rows else []
                 found[-1] = found[-1] if not rows else found[-1] + item.block
-            else:
+            elif not isinstance(item, ObjectBytes):  # plain SQL has none
                 found.append(item)
             rows = isinstance(item, Rows)
     except NotUnderstood:

@@ -22,16 +22,10 @@ from nightscan_tasks.language import Language
 from nightscan_tasks.model import Failure
 from nightscan_tasks.report.page import PageUnwritten, error_page, page, policy, write_page
 from nightscan_tasks.watch.alert import Alert
-from nightscan_tasks.watch.overview import (
-    Filling,
-    KeySeen,
-    Overview,
-    Phase,
-    RunningSeen,
-    WorkSeen,
-)
+from nightscan_tasks.watch.overview import Filling, KeySeen, Overview
 from nightscan_tasks.watch.problem import Health, Kind, Problem, Severity
 from nightscan_tasks.watch.queue import QueueSeen
+from nightscan_tasks.watch.under_way import Phase, RunningSeen, WorkSeen
 
 HOME = Path(nightscan_tasks.__file__).parent
 EVIL = "<script>alert('x')</script>\"'&"

@@ -25,13 +25,13 @@ from nightscan_tasks.watch.overview import (
     Filling,
     KeySeen,
     Overview,
-    RunningSeen,
     RunSeen,
     SetSeen,
     StoreSeen,
 )
 from nightscan_tasks.watch.problem import Kind, Problem, Severity
 from nightscan_tasks.watch.queue import QueueSeen
+from nightscan_tasks.watch.under_way import RunningSeen
 from nightscan_tasks.watch.words import describe
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
