@@ -25,15 +25,20 @@ _LEAVE_AFTER_SECONDS = 5
 
 @dataclass
 class Tally:
-    """Bytes and SHA-256 of what passed so far; `seen` is told the running total, in bytes."""
+    """Bytes and SHA-256 of what passed so far; `seen` is told the running total, in bytes.
+
+    Unless `hashed`, bytes are only counted.
+    """
 
     seen: Callable[[int], None] | None = None
     total_bytes: int = 0
+    hashed: bool = True
     _sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def add(self, chunk: Buffer) -> None:
         """Count and hash one buffer."""
-        self._sha256.update(chunk)
+        if self.hashed:
+            self._sha256.update(chunk)
         self.total_bytes += len(chunk)
         if self.seen is not None:
             self.seen(self.total_bytes)

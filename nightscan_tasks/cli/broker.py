@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from celery import Celery
-from celery.app.utils import find_app
-from celery.exceptions import TimeoutError as ResultTimeout
-from celery.result import AsyncResult
-from kombu.exceptions import KombuError, OperationalError
 
 from nightscan_tasks.errors import NightscanError, TransientError
 from nightscan_tasks.settings import Settings, without_secret
+
+if TYPE_CHECKING:  # late, below: a command that works in this process has no use for Celery
+    from celery import Celery
+    from celery.result import AsyncResult
 
 CONTROL, HEAVY, RESTORE = "nightscan.control", "nightscan.heavy", "nightscan.restore"
 _CONNECT_SECONDS = 5
@@ -39,6 +38,9 @@ class TaskFailed(NightscanError):
 @cache
 def application() -> Celery:
     """The Celery application, the one of `celery -A …` where that is how we were called."""
+    from celery import Celery
+    from celery.app.utils import find_app
+
     context = click.get_current_context(silent=True)
     given = getattr(context.find_root().obj, "app", None) if context else None
     if isinstance(given, Celery):
@@ -62,7 +64,7 @@ def greeting() -> tuple[str, str]:
         with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
             said = connection.connection.server_properties
-    except (KombuError, OSError, OperationalError) as exc:
+    except _unreachable() as exc:
         raise NoBroker(f"the broker at {without_secret(app.conf.broker_url)} does not answer: {exc}\n"
                        f"start it, or correct NIGHTSCAN_BROKER_URL") from exc
     return str(said.get("product", "a broker of unknown make")), str(said.get("version", ""))
@@ -77,7 +79,7 @@ def reach(settings: Settings, queue: str) -> None:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
         if any(queue in queues for queues in consumers().values()):
             return
-    except (KombuError, OSError, OperationalError) as exc:
+    except _unreachable() as exc:
         raise NoBroker(f"the broker at {place} does not answer: {exc}\n"
                        f"start it, or correct NIGHTSCAN_BROKER_URL; --local needs no broker") from exc
     raise NoWorker(f"no worker takes from the queue {queue} of the broker at {place}\n"
@@ -94,7 +96,7 @@ def answer(result: AsyncResult, *, seconds: float | None = None) -> Any:
     """A task's result. Its error is raised here as what it was there."""
     try:
         value = result.get(timeout=seconds)
-    except ResultTimeout as exc:
+    except _timeout() as exc:
         raise NoWorker(f"the task {result.id} was sent, and has not answered in {seconds:.0f} s: its worker "
                        f"is busy, and will do it later\nwhat is under way: nightscan status") from exc
     except NightscanError:
@@ -103,6 +105,18 @@ def answer(result: AsyncResult, *, seconds: float | None = None) -> Any:
         raise TaskFailed(f"the task {result.id} failed: {type(exc).__name__}: {exc}") from exc
     _let_go(result)
     return value
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    from kombu.exceptions import KombuError, OperationalError
+
+    return KombuError, OperationalError, OSError
+
+
+def _timeout() -> type[Exception]:
+    from celery.exceptions import TimeoutError as ResultTimeout
+
+    return ResultTimeout  # type: ignore[no-any-return]  # Celery has no types
 
 
 def _let_go(result: AsyncResult) -> None:

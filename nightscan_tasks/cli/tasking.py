@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from celery.result import AsyncResult
-from celery.states import READY_STATES
+from typing import TYPE_CHECKING, Any
 
 from nightscan_tasks.cli.broker import answer
 from nightscan_tasks.cli.display import display, show
@@ -16,6 +13,9 @@ from nightscan_tasks.cli.pictures import Picture
 from nightscan_tasks.cli.session import Session, interrupted
 from nightscan_tasks.watch.running import work_seen
 from nightscan_tasks.watch.under_way import Phase, WorkSeen
+
+if TYPE_CHECKING:  # a command that works in this process has no use for Celery
+    from celery.result import AsyncResult
 
 _LOOK_SECONDS = 0.3
 _PROGRESS = "PROGRESS"
@@ -32,6 +32,8 @@ def followed(session: Session, result: AsyncResult, what: str) -> Any:
 
 def _pictures(result: AsyncResult, what: str) -> Iterator[Picture]:
     works = Works()
+    from celery.states import READY_STATES
+
     while (state := result.state) not in READY_STATES:
         info = result.info
         if state == _PROGRESS and isinstance(info, dict):

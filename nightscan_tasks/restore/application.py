@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nightscan_tasks import health
 from nightscan_tasks.doctor.finding import Level
 from nightscan_tasks.errors import NightscanError, RestoreRefused
-from nightscan_tasks.health.services import run_services
 from nightscan_tasks.model import Manifest
 from nightscan_tasks.settings import Settings
 from nightscan_tasks.system import System
@@ -27,7 +25,7 @@ def stopped(settings: Settings, *, live: bool) -> Iterator[list[str]]:
     command = settings.services_stop if live else ""
     try:
         if command:
-            run_services(command, settings.services_seconds)
+            _run(command, settings.services_seconds)
     except NightscanError as exc:
         _start(settings, notes, live=live)
         raise RestoreRefused(f"the application could not be stopped; nothing was changed: {exc}") from exc
@@ -46,6 +44,8 @@ def unwell(system: System, components: tuple[str, ...], manifest: Manifest | Non
     """
     ours = {name for component in components for name in _OF.get(component, ())} | set(_ALWAYS)
     before = {each.partition(":")[0] for each in known}
+    from nightscan_tasks import health  # late: it needs clients for all that can be live
+
     found = health.check(system, manifest=manifest).findings
     return tuple(f"{each.name}: {each.found}" for each in found
                  if each.level is Level.FAIL and (
@@ -57,6 +57,12 @@ def _start(settings: Settings, notes: list[str], *, live: bool) -> None:
     if not live or not settings.services_start:
         return
     try:
-        run_services(settings.services_start, settings.services_seconds)
+        _run(settings.services_start, settings.services_seconds)
     except NightscanError as exc:
         notes.append(f"the application could not be started: {exc}")
+
+
+def _run(command: str, seconds: int) -> None:
+    from nightscan_tasks.health.services import run_services  # late, as above
+
+    run_services(command, seconds)
