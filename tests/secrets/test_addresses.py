@@ -103,4 +103,4 @@ def test_a_target_without_a_password_may(target: str) -> None:
     ("NIGHTSCAN_BROKER_URL", "amqp://u:secret@rabbit:5672//"), ("NIGHTSCAN_BROKER_URL", "memory://"),
     ("SENTRY_DSN", "https://key@sentry.example.org/1")])
 def test_what_can_be_read_is_taken(name: str, url: str) -> None:
-    assert System(load({name: url}))
+    assert System(load({"NIGHTSCAN_RESULT_BACKEND": "redis://localhost:6380/1", name: url}))
