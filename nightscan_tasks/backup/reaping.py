@@ -6,6 +6,7 @@ after the broker has lost everything.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -56,29 +57,51 @@ def _todo(system: System, state: RunState) -> Todo | None:
     if not work:
         return Todo(run.run_id, settle=True)
     lost = tuple(each for each in work if _lost(system, state, each))
-    return _again(system, state, lost) if lost else None
+    if not lost:
+        return None
+    under_way = any(_at_work(system, state, each) for each in work)
+    return _again(system, state, lost, waiting={each for each in lost if under_way
+                                                and not _begun(system, state, each)})
 
 
 def _lost(system: System, state: RunState, work: str) -> bool:
     """Whether nobody is at it: its lease expired, or nobody took one long after it was sent."""
     now = system.clock()
+    if _at_work(system, state, work):
+        return False
     moments = [at for at in (state.run.opened_at, state.started and state.started.started_at,
                              state.sent and state.sent.sent_at) if at and at <= now + AHEAD]
     quiet = now - max(moments) if moments else timedelta.max  # all of it by a clock that was set back
-    held = system.leases.look(f"{state.run.run_id}/{work}")
-    if held is not None and held.live(now):
-        return False
     silent = timedelta(seconds=system.settings.lease_seconds)
-    if held is not None and not held.beat.released:
+    if _begun(system, state, work):
         return quiet > silent  # it was begun, and its worker is gone
     return quiet > (_UNSEEN_AFTER * silent if state.sent else silent)
 
 
-def _again(system: System, state: RunState, lost: tuple[str, ...]) -> Todo | None:
-    """Send lost work once more, or give it up after so many times."""
+def _at_work(system: System, state: RunState, work: str) -> bool:
+    held = system.leases.look(f"{state.run.run_id}/{work}")
+    return held is not None and held.live(system.clock())
+
+
+def _begun(system: System, state: RunState, work: str) -> bool:
+    """Whether somebody had it, and did not let go of it."""
+    held = system.leases.look(f"{state.run.run_id}/{work}")
+    return held is not None and not held.beat.released
+
+
+def _again(system: System, state: RunState, lost: tuple[str, ...], *,
+           waiting: Collection[str]) -> Todo | None:
+    """Send lost work once more, or give it up after so many times.
+
+    What is `waiting` was never begun while other work of the run is under way, and may just wait for its
+    turn, for hours behind large archives: it is sent again all the same, which counts for nothing.
+    """
     times = state.sent.times if state.sent else 0
+    if all(work in waiting for work in lost):
+        system.ledger.send(state.run.run_id, Sent(system.clock(), times))
+        return Todo(state.run.run_id, work=lost)
     if times > system.settings.retries:
-        for work in lost:
+        for work in (each for each in lost if each not in waiting):
             give_up(system, state.run.run_id, work, WorkerVanished(
                 f"{work} was started {times} times, and each time its worker vanished without a word: "
                 f"look for the kernel's out-of-memory killer, or for a queue that nobody consumes"))

@@ -52,6 +52,24 @@ def test_work_that_kills_every_worker_is_given_up(system: System, site: Any, ope
     assert "vanished" in outcome.failures[0].message
 
 
+def test_work_that_waits_behind_large_archives_for_hours_is_not_given_up(
+        system: System, site: Any, opened: Opened) -> None:
+    """As where all jobs of the host are taken: nobody holds its lease, and nobody has vanished."""
+    run = opened(system, FILES)
+    busy = [system.leases.acquire(f"{run.run_id}/{part}", "a worker with much to archive")
+            for part in run.parts if part.startswith("user_data")]
+    sent = 0
+    for _ in range(300):
+        site.clock.forward(seconds=system.settings.lease_seconds / 2)
+        for held in busy:
+            system.leases.renew(held)
+        for todo in backup.reap(system):
+            assert (todo.work, todo.settle) == (("system_config",), False)
+            sent += 1
+    assert sent > 10
+    assert system.ledger.failure(run.run_id, "system_config") is None
+
+
 def test_a_run_past_its_deadline_is_settled_as_it_is(system: System, site: Any, opened: Opened) -> None:
     run = opened(system, FILES)
     backup.dump(system, run.run_id, "system_config")
