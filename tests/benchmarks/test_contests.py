@@ -25,8 +25,14 @@ def _names(outcome: Outcome) -> list[list[str]]:
     return [[row.name for row in table.rows] for table in outcome.found.tables]
 
 
-def test_user_data(tmp_path: Path) -> None:
-    outcome = _held("user_data", tmp_path)
+@pytest.fixture
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose path is short: gpg's agent listens below it, and a socket's name has 107 bytes."""
+    return tmp_path_factory.mktemp("b")
+
+
+def test_user_data(short: Path) -> None:
+    outcome = _held("user_data", short)
     pipes = ["tar -c", "tar -cz | gpg (the guide)"]
     assert _names(outcome) == [[*pipes, "nightscan"], ["nightscan"], ["nightscan"], ["nightscan"],
                                [*pipes, "nightscan"], [*pipes, "nightscan"]]
@@ -36,8 +42,8 @@ def test_user_data(tmp_path: Path) -> None:
     assert len(outcome.left_out) == 2
 
 
-def test_database(tmp_path: Path) -> None:
-    outcome = _held("database", tmp_path)
+def test_database(short: Path) -> None:
+    outcome = _held("database", short)
     dump, restore, both = outcome.found.tables
     ours = ["nightscan, sql", "nightscan, directory"]
     assert dump.rows[0].name == "pg_dump >/dev/null"
@@ -49,8 +55,8 @@ def test_database(tmp_path: Path) -> None:
         assert row.seconds == pytest.approx(one.seconds + other.seconds)
 
 
-def test_growth(tmp_path: Path) -> None:
-    outcome = _held("growth_files", tmp_path, "--files", "200")
+def test_growth(short: Path) -> None:
+    outcome = _held("growth_files", short, "--files", "200")
     first, unchanged = outcome.found.lines
     assert (first.name, first.axis, [point.amount for point in first.points]) == ("nightscan", "files", [200])
     assert unchanged.task == "Next backup, nothing changed"
