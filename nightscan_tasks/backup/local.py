@@ -76,7 +76,9 @@ def _save(system: System, run: Run, watch: Watch | None, sleep: Callable[[float]
     apart = is_worth_processes(system, run)
     works = [partial(crew.save_apart if apart and run.component(part) == _USER_DATA else crew.save, part)
              for part in run.parts]
-    for error in side_by_side(works, threads=system.settings.jobs, stop=crew.stop):
+    errors = side_by_side(works, threads=system.settings.jobs, stop=crew.stop)
+    crew.tell()
+    for error in errors:
         raise error
 
 
@@ -112,17 +114,26 @@ class _Crew:
     def __init__(self, system: System, run: Run, watch: Watch | None, sleep: Callable[[float], None]) -> None:
         self._system, self._run, self._watch, self._sleep = system, run, watch, sleep
         self._others: list[Apart] = []
+        self._untold: list[tuple[str, NightscanError]] = []
 
     def save(self, part: str) -> None:
-        """Save a part, and copy it; what goes wrong is on record."""
-        _try(self._system, self._run, part, self._watch, self._sleep)
+        """Save a part, and copy it; what goes wrong is on record, or will be by `tell`."""
+        try:
+            _try(self._system, self._run, part, self._watch, self._sleep)
+        except NightscanError as exc:
+            self._untold.append((part, exc))
+
+    def tell(self) -> None:
+        """Record what could not be recorded at once: on a full disk, while others went on to fill it."""
+        for part, error in self._untold:
+            give_up(self._system, self._run.run_id, part, error)
 
     def save_apart(self, part: str) -> None:
         """The same in a process of its own. One that is killed is worth another try."""
         try:
             _again(self._system, partial(self._apart, part), self._sleep)
         except NightscanError as exc:
-            give_up(self._system, self._run.run_id, part, exc)
+            self._untold.append((part, exc))
 
     def stop(self) -> None:
         """End the processes of their own."""

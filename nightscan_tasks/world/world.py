@@ -26,7 +26,7 @@ from nightscan_tasks.world.state import STATE_NAME, Filled, State
 
 _LOCK_NAME = "world.lock"
 _LOCK_SECONDS = 5
-_OWN_NAMES = (*SERVERS, *TREES, "celery", "opt", "etc", "backups", "home", "tmp",
+_OWN_NAMES = (*SERVERS, *TREES, "celery", "opt", "etc", "backups", "home", "run", "tmp",
               environment.ENV_NAME, f"{environment.ENV_NAME}.new", _LOCK_NAME,
               f"{STATE_NAME}.new", STATE_NAME)  # the state goes last
 
