@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bootstrap import BootstrapError, apt_get, step
+from tools.providing import provide
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Without its recommendations there would be no font to draw letters with.
 INSTALL = "apt-get install --yes --no-install-recommends chromium fonts-liberation"
-_INSTALL_SECONDS = 600
 
 
 class NoBrowser(Exception):
@@ -35,17 +34,8 @@ def main() -> int:
     """Status 0, whatever came of it: without a browser the tests that need one are skipped, and say so."""
     if found() is not None:
         return 0
-    reason = missing()
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        try:
-            with step(f"no Chromium to look at pages with: {INSTALL}"):
-                apt_get(INSTALL, seconds=_INSTALL_SECONDS)
-        except BootstrapError as exc:
-            reason = f"{exc}\n{reason}"
-        else:
-            return 0
-    print(f"{reason}: tests of pages are skipped", file=sys.stderr)
-    return 0
+    return provide(INSTALL, doing="no Chromium to look at pages with", missing=missing(),
+                   without="tests of pages are skipped")
 
 
 def found() -> str | None:

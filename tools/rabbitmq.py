@@ -8,15 +8,13 @@ where the machine's own rules permit that; the tests start one of their own.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
-from tools.bootstrap import BootstrapError, apt_get, step
+from tools.providing import provide
 
 INSTALL = "apt-get install --yes --no-install-recommends rabbitmq-server"
-_INSTALL_SECONDS = 600
 # The wrapper in PATH changes to a user of its own; this is what it starts.
 _PROGRAMS = "lib/rabbitmq_server-*/sbin/rabbitmq-server"
 _FOLDERS = (Path("/usr/lib/rabbitmq"), Path("/opt/rabbitmq"))
@@ -26,17 +24,8 @@ def main() -> int:
     """Status 0, whatever came of it: without a RabbitMQ the tests that need one are skipped, and say so."""
     if found() is not None:
         return 0
-    reason = missing()
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        try:
-            with step(f"no RabbitMQ to try as a broker: {INSTALL}"):
-                apt_get(INSTALL, seconds=_INSTALL_SECONDS)
-        except BootstrapError as exc:
-            reason = f"{exc}\n{reason}"
-        else:
-            return 0
-    print(f"{reason}: tests of that broker are skipped", file=sys.stderr)
-    return 0
+    return provide(INSTALL, doing="no RabbitMQ to try as a broker", missing=missing(),
+                   without="tests of that broker are skipped")
 
 
 def found() -> Path | None:

@@ -6,13 +6,13 @@ the network, in slices that are smaller than a part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from nightscan_tasks.model import Buffer, Chunks, Stored
-from nightscan_tasks.stores.base import Entry, Store, StoreHealth
+from nightscan_tasks.stores.around import Around
+from nightscan_tasks.stores.base import Store
 from nightscan_tasks.stores.pacing import Pace, Paces
 
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -21,66 +21,24 @@ _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "gl
 _OF_FUSE = frozenset({"sshfs", "s3fs", "rclone", "glusterfs", "davfs2", "curlftpfs", "goofys", "ceph-fuse"})
 
 
-class Paced:
+class Paced(Around):
     """`store`, with what is put and read held to `paces`."""
 
     def __init__(self, store: Store, paces: Paces) -> None:
-        self._store = store
+        super().__init__(store)
         self._paces = paces
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self._store.name
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self._store.url
 
     def put(self, key: str, chunks: Iterable[Buffer], *, if_absent: bool = False) -> Stored:
         """See `Store.put`."""
         up = self._paces.up
-        return self._store.put(key, chunks if up is None else paced(chunks, up), if_absent=if_absent)
+        return super().put(key, chunks if up is None else paced(chunks, up), if_absent=if_absent)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Chunks]:
         """See `Store.open`."""
         down = self._paces.down
-        with self._store.open(key) as chunks:
+        with super().open(key) as chunks:
             yield chunks if down is None else paced(chunks, down)
-
-    def stat(self, key: str) -> Entry | None:
-        """See `Store.stat`."""
-        return self._store.stat(key)
-
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        """See `Store.list`."""
-        return self._store.list(prefix)
-
-    def delete(self, key: str) -> None:
-        """See `Store.delete`."""
-        self._store.delete(key)
-
-    def lock_as(self, key: str, like: str) -> None:
-        """See `Store.lock_as`."""
-        self._store.lock_as(key, like)
-
-    def locked_until(self, key: str) -> datetime | None:
-        """See `Store.locked_until`."""
-        return self._store.locked_until(key)
-
-    def sweep(self, older_than: datetime) -> Sequence[str]:
-        """See `Store.sweep`."""
-        return self._store.sweep(older_than)
-
-    def probe(self) -> StoreHealth:
-        """See `Store.probe`."""
-        return self._store.probe()
-
-    def link_latest(self, links: dict[str, str]) -> None:
-        """See `Store.link_latest`."""
-        self._store.link_latest(links)
 
 
 def paced(chunks: Iterable[Buffer], pace: Pace) -> Chunks:

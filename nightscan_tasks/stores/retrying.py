@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from itertools import chain
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from nightscan_tasks.errors import StoreError
 from nightscan_tasks.model import Buffer, Chunks, Stored
+from nightscan_tasks.stores.around import Around
 from nightscan_tasks.stores.base import Entry, Store, StoreHealth
 
 T = TypeVar("T")
@@ -20,29 +21,20 @@ _FIRST_SECONDS = 0.5
 _LONGEST_SECONDS = 30.0
 
 
-class Retrying:
+class Retrying(Around):
     """`store`, with up to `attempts` tries at what ends in `StoreError`; `pause` waits in seconds.
 
     A stream that was read cannot be read again: a put of an iterator is tried once. A put of a list
     or tuple of buffers is repeated, unless it is exclusive: a first try whose answer was lost would
-    look like somebody else's. An `open` is repeated until it is open, a `list` until it begins.
+    look like somebody else's. An `open` is repeated until it is open, a `list` until it begins. A sweep is
+    tried once: the next one finds what this one left.
     """
 
     def __init__(self, store: Store, *, attempts: int = 3,
                  pause: Callable[[float], None] = time.sleep) -> None:
-        self._store = store
+        super().__init__(store)
         self._attempts = attempts
         self._pause = pause
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self._store.name
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self._store.url
 
     def put(self, key: str, chunks: Iterable[Buffer], *, if_absent: bool = False) -> Stored:
         """See `Store.put`, and above for what is repeated."""
@@ -76,10 +68,6 @@ class Retrying:
     def locked_until(self, key: str) -> datetime | None:
         """See `Store.locked_until`."""
         return self._tried(lambda: self._store.locked_until(key))
-
-    def sweep(self, older_than: datetime) -> Sequence[str]:
-        """See `Store.sweep`. Tried once: the next sweep finds what this one left."""
-        return self._store.sweep(older_than)
 
     def probe(self) -> StoreHealth:
         """See `Store.probe`."""
