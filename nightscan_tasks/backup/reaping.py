@@ -90,21 +90,24 @@ def _begun(system: System, state: RunState, work: str) -> bool:
 
 
 def _again(system: System, state: RunState, lost: tuple[str, ...], *,
-           waiting: Collection[str]) -> Todo | None:
-    """Send lost work once more, or give it up after so many times.
+           waiting: Collection[str]) -> Todo:
+    """Send lost work once more; give up what was lost so often before.
 
     What is `waiting` was never begun while other work of the run is under way, and may just wait for its
     turn, for hours behind large archives: it is sent again all the same, which counts for nothing.
     """
-    times = state.sent.times if state.sent else 0
-    if all(work in waiting for work in lost):
-        system.ledger.send(state.run.run_id, Sent(system.clock(), times))
-        return Todo(state.run.run_id, work=lost)
-    if times > system.settings.retries:
-        for work in (each for each in lost if each not in waiting):
-            give_up(system, state.run.run_id, work, WorkerVanished(
-                f"{work} was started {times} times, and each time its worker vanished without a word: "
-                f"look for the kernel's out-of-memory killer, or for a queue that nobody consumes"))
+    before = state.sent or Sent(system.clock(), 0)
+    vanished = [work for work in lost if work not in waiting] if state.sent else []
+    hopeless = [work for work in vanished if before.vanished.get(work, 0) >= system.settings.retries]
+    for work in hopeless:
+        give_up(system, state.run.run_id, work, WorkerVanished(
+            f"{work} was started {system.settings.retries + 1} times, and each time its worker vanished "
+            f"without a word: look for the kernel's out-of-memory killer, or for a queue that nobody "
+            f"consumes"))
+    again = tuple(work for work in lost if work not in hopeless)
+    if not again:
         return Todo(state.run.run_id, settle=True)
-    system.ledger.send(state.run.run_id, Sent(system.clock(), times + 1))
-    return Todo(state.run.run_id, work=lost)
+    counts = {work: before.vanished.get(work, 0) + 1 for work in again if work in vanished}
+    system.ledger.send(state.run.run_id, Sent(system.clock(), before.times + 1,
+                                              vanished={**before.vanished, **counts}))
+    return Todo(state.run.run_id, work=again)

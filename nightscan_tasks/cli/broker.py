@@ -5,7 +5,6 @@ The application is found by its name, as `celery -A worker` finds it; this packa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:  # late, below: a command that works in this process has no us
 
 CONTROL, HEAVY, RESTORE = "nightscan.control", "nightscan.heavy", "nightscan.restore"
 _CONNECT_SECONDS = 5
-_ASK_SECONDS = (1.0, 4.0)  # a worker that is busy answers a little later
 
 
 class NoBroker(TransientError):
@@ -48,13 +46,13 @@ def application() -> Celery:
     return find_app("worker")
 
 
-def consumers() -> dict[str, list[str]]:
-    """Which worker takes from which queues, for every worker that answers."""
-    answer: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+def consumers(*wanted: str) -> dict[str, set[str]]:
+    """Which worker takes from which queues: of the wanted ones at least, where they have any."""
+    from nightscan_tasks.tasks.queues import takers
+
     app = application()
-    for seconds in _ASK_SECONDS:
-        answer = answer or app.control.inspect(timeout=seconds).active_queues()
-    return {node: [queue["name"] for queue in queues] for node, queues in (answer or {}).items()}
+    with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+        return takers(app, connection, wanted) or {}
 
 
 def greeting() -> tuple[str, str]:
@@ -77,7 +75,7 @@ def reach(settings: Settings, queue: str) -> None:
     try:
         with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
-        if any(queue in queues for queues in consumers().values()):
+        if any(queue in queues for queues in consumers(queue).values()):
             return
     except _unreachable() as exc:
         raise NoBroker(f"the broker at {place} does not answer: {exc}\n"

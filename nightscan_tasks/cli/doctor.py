@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from nightscan_tasks import settings
 from nightscan_tasks.cli.colours import critical, good, warning
@@ -37,8 +38,9 @@ def command(session: Session) -> None:
         findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
         session.finish(Exit.FAILED, as_json(findings), lines(findings))
     findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
-    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=queues_of(loaded),
-                        consumers=_consumers, greeting=_greeting, keep=RETENTION)
+    queues = queues_of(loaded)
+    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=queues,
+                        consumers=partial(_consumers, *queues), greeting=_greeting, keep=RETENTION)
     session.finish(status(findings), as_json(findings), lines(findings))
 
 
@@ -71,8 +73,8 @@ def _greeting() -> tuple[str, str]:
     return broker.greeting()
 
 
-def _consumers() -> dict[str, list[str]]:
+def _consumers(*queues: str) -> dict[str, set[str]]:
     # Imported here: Celery, and the application, are built only once the settings are known to be right.
     from nightscan_tasks.cli import broker
 
-    return broker.consumers()
+    return broker.consumers(*queues)

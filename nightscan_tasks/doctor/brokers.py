@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pydantic import SecretStr
 
@@ -46,7 +46,7 @@ def results(system: System) -> Iterator[Finding]:
 
 
 def workers(_system: System, *, queues: Sequence[str],
-            consumers: Callable[[], Mapping[str, Sequence[str]]]) -> Iterator[Finding]:
+            consumers: Callable[[], Mapping[str, Collection[str]]]) -> Iterator[Finding]:
     """Whether some worker takes from every queue."""
     found = consumers()
     for queue in queues:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -25,7 +25,7 @@ from nightscan_tasks.doctor.rabbitmq import Greeting
 from nightscan_tasks.model import Keep, Plan, Tier
 from nightscan_tasks.system import System
 
-Consumers = Callable[[], Mapping[str, Sequence[str]]]
+Consumers = Callable[[], Mapping[str, Collection[str]]]
 """Asks which worker takes from which queues."""
 
 

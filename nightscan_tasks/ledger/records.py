@@ -60,10 +60,14 @@ class Copied:
 
 @dataclass(frozen=True)
 class Sent:
-    """When the work of a run was last handed to the broker, and for how many times."""
+    """When the work of a run was last handed to the broker, and for how many times.
+
+    `vanished` is how often a part was sent again because whoever had begun it was gone.
+    """
 
     sent_at: datetime
     times: int
+    vanished: Mapping[str, int] = field(default_factory=dict)
 
 
 class Ending(StrEnum):

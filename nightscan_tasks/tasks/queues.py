@@ -48,7 +48,7 @@ def look_at_queues(app: Celery, *, names: Sequence[str] = (),
     try:
         with app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
-            taking = _workers(app, connection, wanted, patience)
+            taking = takers(app, connection, wanted, patience)
             return tuple(QueueSeen(name, None if taking is None else _takers(taking, name),
                                    _depth(connection, name), _oldest_seconds(connection, name, time.time()))
                          for name in wanted)
@@ -83,9 +83,12 @@ def _waits_since(message: bytes) -> float | None:
         return None
 
 
-def _workers(app: Celery, connection: Connection, wanted: Sequence[str],
-             patience: Sequence[float]) -> dict[str, set[str]] | None:
-    """Which queues each worker takes from; None where we may not ask, as a worker whose user may not."""
+def takers(app: Celery, connection: Connection, wanted: Sequence[str],
+           patience: Sequence[float] = _ASK_SECONDS) -> dict[str, set[str]] | None:
+    """Which queues each worker takes from, asked until each wanted queue has one, or patience ends.
+
+    None where we may not ask, as a worker whose user may not.
+    """
     taking = dict(_this_worker(wanted))
     for seconds in patience:
         try:

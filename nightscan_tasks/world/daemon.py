@@ -1,7 +1,8 @@
 """A process that outlives its starter, and can be found and ended later, whoever crashed meanwhile.
 
 The process writes down who it is before it becomes the program, so that there is no moment at which
-it runs and nobody knows. It is told from a later process of the same id by its start time.
+it runs and nobody knows; where somebody has written something there before it, it ends instead. It is
+told from a later process of the same id by its start time.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nightscan_tasks.errors import WorldError
 
-_NOTE_THEN_BECOME = (
-    'cat /proc/sys/kernel/random/boot_id "/proc/$$/stat" >"$0.new" && mv "$0.new" "$0" && exec "$@"')
+NOTE_THEN_BECOME = (
+    'cat /proc/sys/kernel/random/boot_id "/proc/$$/stat" >"$0.new" && ln "$0.new" "$0" && exec "$@"')
 _NOTE_SECONDS = 20
 _KILLED_SECONDS = 20
 _PAUSE_SECONDS = 0.02
@@ -81,8 +83,9 @@ def spawn(argv: Sequence[str], *, note: Path, log: Path, cwd: Path,
     `note` is written by the program's process itself; see `noted`. `argv[0]` is an absolute path.
     """
     note.unlink(missing_ok=True)
+    _draft(note).unlink(missing_ok=True)
     with log.open("ab") as output:
-        subprocess.run(["/usr/bin/setsid", "--fork", "/bin/sh", "-c", _NOTE_THEN_BECOME, str(note),
+        subprocess.run(["/usr/bin/setsid", "--fork", "/bin/sh", "-c", NOTE_THEN_BECOME, str(note),
                         *argv], check=True, stdin=subprocess.DEVNULL, stdout=output,
                        stderr=output, cwd=cwd, env=dict(env))
     wait_until(note.exists, _NOTE_SECONDS, f"{argv[0]} to be started")
@@ -100,6 +103,13 @@ def noted(note: Path) -> Identity | None:
         return None
     stat = _parse(text)
     return None if stat is None else Identity(stat.pid, stat.started_ticks, boot)
+
+
+def forestall(note: Path) -> Identity | None:
+    """Whoever wrote `note`; or else whoever is about to, killed starter or not, will not start any more."""
+    with suppress(FileExistsError):
+        note.touch(exist_ok=False)
+    return noted(note)
 
 
 def stop(identity: Identity, *, gently: signal.Signals, patience_seconds: float,
@@ -136,6 +146,10 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
         if time.monotonic() > deadline:
             raise WorldError(f"waited {seconds:g} s in vain for {what}")
         time.sleep(_PAUSE_SECONDS)
+
+
+def _draft(note: Path) -> Path:
+    return note.with_name(f"{note.name}.new")
 
 
 def _family(identity: Identity) -> list[Identity]:

@@ -189,7 +189,7 @@ def stop(record: Record) -> None:
         # Servers of PostgreSQL open a session each, and outlive a killed parent for a moment.
         return daemon.running(Path(record.path), below=Path(record.home))
 
-    process = record.process
+    process = record.identity or daemon.forestall(record.note)
     if process is not None:
         daemon.stop(process, gently=signal.Signals(record.stop_signal),
                     patience_seconds=record.patience_seconds, strays=strays)

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ def examined(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Examin
     """Examine the environment with some settings changed; the findings by name."""
 
     def run(changes: Mapping[str, str] | None = None, *, clock: Callable[[], datetime] | None = None,
-            consumers: Callable[[], Mapping[str, Sequence[str]]] = lambda: WORKERS) -> dict[str, Finding]:
+            consumers: Callable[[], Mapping[str, Collection[str]]] = lambda: WORKERS) -> dict[str, Finding]:
         for name, value in {**environ, **(changes or {})}.items():
             monkeypatch.setenv(name, value)
         system = System(settings.load())

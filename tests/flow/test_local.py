@@ -22,20 +22,11 @@ from nightscan_tasks.model import FOREVER, Days, Plan, Tier
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import verify_set
+from tests.apart import Counted, others
 from tests.hands import wait_until
 
 USER_DATA = Plan(Tier.MANUAL, ("user_data",), FOREVER)
 FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
-
-
-def others() -> set[int]:
-    """The processes of ours that this one has started."""
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"nightscan_tasks.apart" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.add(int(child))
-    return found
 
 
 def real(site: Any, **more: str) -> System:
@@ -49,21 +40,19 @@ class Meeting:
     def __init__(self) -> None:
         self._together = threading.Barrier(2)
         self.parts: set[str] = set()
-        self.processes: set[int] = set()
 
     def __call__(self, progress: dict[str, Any]) -> None:
         if progress["part"] in {"user_data.00", "user_data.01"} - self.parts:
             self.parts.add(progress["part"])
             self._together.wait(timeout=60)
-            self.processes |= others()
 
 
-def test_the_archives_of_a_set_are_made_side_by_side(site: Any) -> None:
-    seen = Meeting()
+def test_the_archives_of_a_set_are_made_side_by_side(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, counted = Meeting(), Counted(monkeypatch)
     outcome = backup.run_local(real(site), Request(USER_DATA), watch=seen)
     assert outcome.ending == Ending.GOOD
     assert seen.parts == {"user_data.00", "user_data.01"}
-    assert not seen.processes  # so little is not worth one
+    assert counted.begun == 0  # so little is not worth one
 
 
 def test_one_job_makes_them_one_after_the_other(site: Any) -> None:
@@ -83,11 +72,11 @@ def test_one_job_makes_them_one_after_the_other(site: Any) -> None:
 def test_much_user_data_is_archived_by_processes_of_their_own(
         site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_MANY_FILES", 3)
-    seen, system = Meeting(), real(site)
+    seen, counted, system = Meeting(), Counted(monkeypatch), real(site)
     outcome = backup.run_local(system, Request(FILES), watch=seen)
     assert outcome.ending == Ending.GOOD
     assert outcome.stores == ("primary", "offsite")
-    assert len(seen.processes) == 2
+    assert counted.begun == 2
     assert not others()
     (manifest,) = system.catalog().sets()
     assert manifest.components["user_data"].fingerprint["files"] == 4
@@ -111,6 +100,8 @@ def test_a_process_that_is_killed_is_begun_again(
         site: Any, monkeypatch: pytest.MonkeyPatch, no_sleep: Callable[[float], None]) -> None:
     monkeypatch.setattr(local, "_MANY_FILES", 3)
     killed: list[int] = []
+    with (site.root / "uploads/large.wav").open("wb") as file:
+        file.truncate(200 << 20)  # time enough to be killed in
 
     def watch(progress: dict[str, Any]) -> None:
         if progress["part"] == "user_data.01" and not killed:

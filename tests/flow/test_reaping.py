@@ -52,6 +52,23 @@ def test_work_that_kills_every_worker_is_given_up(system: System, site: Any, ope
     assert "vanished" in outcome.failures[0].message
 
 
+def test_parts_that_each_lost_a_worker_once_do_not_add_up(
+        system: System, site: Any, opened: Opened) -> None:
+    run = opened(system, FILES)
+    for part in run.parts * system.settings.retries:
+        system.leases.acquire(f"{run.run_id}/{part}", "a worker that is killed now")
+        living = [system.leases.acquire(f"{run.run_id}/{other}", "a worker that lives")
+                  for other in run.parts if other != part]
+        site.clock.forward(seconds=system.settings.lease_seconds + 1)
+        for held in living:
+            system.leases.renew(held)
+        (todo,) = backup.reap(system)
+        assert todo.work == (part,)
+        for held in living:
+            system.leases.release(held)
+    assert not system.ledger.state(run.run_id).failures
+
+
 def test_work_that_waits_behind_large_archives_for_hours_is_not_given_up(
         system: System, site: Any, opened: Opened) -> None:
     """As where all jobs of the host are taken: nobody holds its lease, and nobody has vanished."""

@@ -24,6 +24,7 @@ from nightscan_tasks.restore import restore
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 from nightscan_tasks.workflows.restore import wanted
+from tests.apart import Counted, others
 
 USER_DATA = Plan(Tier.MANUAL, ("user_data",), FOREVER)
 
@@ -45,29 +46,6 @@ def system(site: Any) -> System:
     (site.root / "uploads" / "1").chmod(0o750)
     assert backup.run_local(made, Request(USER_DATA)).stores == ("primary",)
     return made
-
-
-def others() -> set[int]:
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"nightscan_tasks.apart" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.add(int(child))
-    return found
-
-
-class Counted:
-    """Counts the processes that were begun."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun = 0
-        begin = Apart.__enter__
-
-        def counted(apart: Any) -> Any:
-            self.begun += 1
-            return begin(apart)
-
-        monkeypatch.setattr(Apart, "__enter__", counted)
 
 
 def same(live: Path, unpacked: Path) -> None:

@@ -41,7 +41,9 @@ def site(tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (etc / "crontab").write_text("0 2 * * * root true\n")
     record(root / "uploads/a.wav", 1)
     for name, value in {"NIGHTSCAN_ROOT": root, "NIGHTSCAN_ETC": etc, "NIGHTSCAN_RETRIES": 0,
-                        "NIGHTSCAN_BACKUP_DIR": small_disk / "backups"}.items():
+                        "NIGHTSCAN_BACKUP_DIR": small_disk / "backups",
+                        "NIGHTSCAN_JOBS": 1,  # side by side, the other parts meet the full disk as well
+                        }.items():
         monkeypatch.setenv(name, str(value))
     return root
 

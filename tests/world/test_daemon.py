@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,23 @@ def test_a_daemon_runs_in_a_session_of_its_own_and_its_output_is_kept(spawn: Spa
 def test_a_daemon_is_known_from_its_note_alone(spawn: Spawn, tmp_path: Path) -> None:
     assert daemon.noted(tmp_path / "note") is None
     assert spawn("exec sleep 600") == daemon.noted(tmp_path / "note")
+
+
+def test_who_is_stopped_before_it_noted_who_it_is_does_not_begin(tmp_path: Path) -> None:
+    """As where its starter was killed: nobody else knows of it."""
+    note, began = tmp_path / "note", tmp_path / "began"
+    assert daemon.forestall(note) is None
+    shell = subprocess.run(["/bin/sh", "-c", daemon.NOTE_THEN_BECOME, str(note), "/usr/bin/touch",
+                            str(began)],
+                           capture_output=True, check=False)
+    assert shell.returncode
+    assert not began.exists()
+    assert daemon.forestall(note) is None
+
+
+def test_one_that_has_noted_who_it_is_is_found(spawn: Spawn, tmp_path: Path) -> None:
+    identity = spawn("exec sleep 600")
+    assert daemon.forestall(tmp_path / "note") == identity
 
 
 def test_stopping_ends_what_the_daemon_started_even_when_it_died_first(
