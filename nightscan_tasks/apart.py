@@ -1,9 +1,10 @@
 """Work done apart: in a Python process of its own, so that it has an interpreter to itself.
 
 Threads that move bytes take turns at one interpreter, and two archives made side by side in threads are
-hardly quicker than one after the other. The process is started afresh, never forked from one with threads.
-What to do goes to it through a pipe, never by its arguments, which everybody can read; what it tells
-meanwhile, and its result or its error, come back through another. It ends with whoever started it.
+hardly quicker than one after the other. The process is started afresh, or is a copy of this one that
+`at_hand` made while it had no threads. What to do goes to it through a pipe, never by its arguments, which
+everybody can read; what it tells meanwhile, and its result or its error, come back through another. It ends
+with whoever started it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
+from nightscan_tasks.copied import Copied
 from nightscan_tasks.errors import NightscanError, ProcessFailed
 from nightscan_tasks.process import Program
 
@@ -29,8 +31,12 @@ Tell = Callable[[Any], None]
 
 # Few arenas, so that buffers which threads free are found again, and buffers of a mebibyte from there rather
 # than from the system: to be given new pages for each costs a sixth of what unpacking does.
-_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
-           "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+_ARENAS, _MMAP_BYTES, _TRIM_BYTES = 2, 4 << 20, 64 << 20
+_MEMORY = {"MALLOC_ARENA_MAX": str(_ARENAS), "MALLOC_MMAP_THRESHOLD_": str(_MMAP_BYTES),
+           "MALLOC_TRIM_THRESHOLD_": str(_TRIM_BYTES)}
+_MALLOPT = {-8: _ARENAS, -3: _MMAP_BYTES, -1: _TRIM_BYTES}  # the same, by mallopt(3)'s numbers
+_NAME = "nightscan_apart"  # the kernel keeps 15 letters of it
+_copies: list[Program] = []
 _TOLD, _DONE, _RAISED = "told", "done", "raised"
 
 
@@ -44,9 +50,8 @@ class Apart:
     def __init__(self, function: Callable[Concatenate[Tell, P], T], *arguments: P.args,
                  **more: P.kwargs) -> None:
         self._task = pickle.dumps((function, arguments, more))
-        # Not what lies in the folder that somebody happens to stand in.
-        self._program = Program(
-            [sys.executable, "-P", "-m", __name__], stdin=True,
+        self._program = _copy() or Program(
+            [sys.executable, "-P", "-m", __name__], stdin=True,  # -P: not what lies in the folder we stand in
             env={**os.environ, **_MEMORY, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
 
     def __enter__(self) -> Self:
@@ -81,6 +86,29 @@ class Apart:
                 told(value)
         self._program.finish()
         raise ProcessFailed(f"a process of ours ended without a word: {self._program.stderr_tail}")
+
+
+@contextmanager
+def at_hand(number: int) -> Iterator[None]:
+    """Copy this process so many times now, for the first that are begun within the block.
+
+    Call it before anything that begins a thread; a process that has several is not copied.
+    """
+    if threading.active_count() == 1:
+        copies = [Copied(serve, _NAME, options=_MALLOPT) for _ in range(number)]
+        _copies.extend(Program.of(_NAME, copy) for copy in copies)  # which begins threads
+    try:
+        yield
+    finally:
+        while unused := _copy():
+            unused.stop()
+
+
+def _copy() -> Program | None:
+    try:
+        return _copies.pop()
+    except IndexError:
+        return None
 
 
 def side_by_side(works: Sequence[Callable[[], None]], *, threads: int,
@@ -136,20 +164,21 @@ def _messages(pipe: IO[bytes]) -> Iterator[tuple[str, Any]]:
         reader.detach()  # the pipe is the program's to close
 
 
-def main() -> None:
+def serve() -> None:
     """Do what is asked on standard input, and answer on standard output."""
     # Who types Ctrl-C reaches the whole group; whoever started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    # What a library prints must not stand between the answers.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # What a library prints must not stand between the answers. By number: what `sys` has is a terminal's, or
+    # nothing, in a copy of whoever was started so.
+    with os.fdopen(os.dup(1), "wb") as answers, os.fdopen(os.dup(0), "rb") as asked:
+        os.dup2(2, 1)
 
         def send(kind: str, value: Any) -> None:
             answers.write(pickle.dumps((kind, value)))
             answers.flush()
 
-        function, arguments, more = pickle.load(sys.stdin.buffer)  # noqa: S301 - from whoever started us
+        function, arguments, more = pickle.load(asked)  # noqa: S301 - from whoever started us
         gc.freeze()  # what was imported stays: it need not be looked through again and again
         try:
             result = function(lambda value: send(_TOLD, value), *arguments, **more)
@@ -173,4 +202,4 @@ def _portable(error: Exception) -> Exception:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

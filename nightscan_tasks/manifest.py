@@ -60,7 +60,9 @@ def _nonsense_of(artifact: Artifact, manifest: Manifest) -> str:
         return f"{artifact.name} lies with {artifact.set_id}, which is no earlier set"
     if artifact.component not in manifest.components or not _WORD.fullmatch(artifact.part):
         return f"{artifact.name} is of no component of this set"
-    digests = (artifact.plain_sha256, artifact.stored_sha256, *artifact.stored_blocks)
+    digests = [artifact.stored_sha256, *artifact.stored_prefixes]
+    if artifact.plain_sha256 or not artifact.stored_prefixes or ".tar." not in artifact.name:
+        digests.append(artifact.plain_sha256)
     if not all(map(_SHA256.fullmatch, digests)):
         return f"{artifact.name} has something else where a SHA-256 should be"
     if artifact.plain_bytes < 0 or artifact.stored_bytes < 0 or not _fitting(artifact):
@@ -70,7 +72,9 @@ def _nonsense_of(artifact: Artifact, manifest: Manifest) -> str:
 
 def _fitting(artifact: Artifact) -> bool:
     """Whether there is a hash for each block, and for no more; older sets have none."""
-    if not artifact.stored_blocks and not artifact.block_bytes:
+    prefixes = artifact.stored_prefixes
+    if not prefixes and not artifact.block_bytes:
         return True
     return 0 < artifact.block_bytes <= _LARGEST_BLOCK_BYTES and (
-        -(-artifact.stored_bytes // artifact.block_bytes) == len(artifact.stored_blocks))
+        -(-artifact.stored_bytes // artifact.block_bytes) == len(prefixes)
+        and prefixes[-1:] in {(), (artifact.stored_sha256,)})

@@ -32,7 +32,7 @@ GUIDE_NAME = "RESTORE.md"
 FORMAT_VERSION = 2
 """The newest format of a manifest that is read; one without references is written as format 1."""
 BLOCK_BYTES = 8 << 20
-"""Of a stored artifact; each block has a hash of its own in the manifest."""
+"""Of a stored artifact; the manifest has its hash up to the end of each block."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SET_ID = re.compile(r"(?P<tier>[a-z_]+)/(?P<stamp>\d{8}T\d{6}Z)")
@@ -160,13 +160,15 @@ class Stored:
     """One object as a store holds it.
 
     `version` changes whenever the object is replaced (an inode and time, or an ETag); `sha256` is
-    of the bytes that were handed over, lower-case hex.
+    of the bytes that were handed over, lower-case hex, and `prefixes` of them up to the end of each
+    `BLOCK_BYTES`.
     """
 
     key: str
     stored_bytes: int
     sha256: str
     version: str
+    prefixes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,12 @@ class Artifact:
     part: str
     plain_bytes: int
     plain_sha256: str
+    """Empty for an archive of files: its list has the hash of each, and one of all would tell no more."""
     stored_bytes: int
     stored_sha256: str
     block_bytes: int = 0
-    stored_blocks: tuple[str, ...] = ()
-    """The SHA-256 of each `block_bytes` of the stored file; older sets have none."""
+    stored_prefixes: tuple[str, ...] = ()
+    """The SHA-256 of the stored file up to the end of each `block_bytes`; older sets have none."""
     set_id: SetId | None = None
     """The earlier set in whose folder it lies; None: it lies with the set that lists it."""
 

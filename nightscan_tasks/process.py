@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import IO, Protocol, Self, cast
 
 from nightscan_tasks.errors import ProcessFailed, ProcessKilled
 from nightscan_tasks.model import Buffer, Chunks
@@ -36,6 +36,27 @@ _STDERR_LINES = 40
 _KILL_AFTER_SECONDS = 5
 
 
+class Process(Protocol):
+    """A process with pipes to it: what a `subprocess.Popen` has that a `Program` needs."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+
+    def poll(self) -> int | None:
+        """Its exit status, once it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same, waited for."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Program:
     """A running program. Use it as a context manager: leaving it ends the program, whatever happened.
 
@@ -45,12 +66,22 @@ class Program:
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None,
                  stdin: bool = False, cwd: Path | None = None) -> None:
-        self.name = Path(argv[0]).name
-        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._process = subprocess.Popen(
+        self._adopt(Path(argv[0]).name, subprocess.Popen(
             [*dies_with_parent(), *argv], env=None if env is None else dict(env), cwd=cwd, bufsize=0,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+    @classmethod
+    def of(cls, name: str, process: Process) -> Self:
+        """A process that runs already, and whose streams are ours, as a program of that name."""
+        program = cls.__new__(cls)
+        program._adopt(name, process)  # noqa: SLF001 - one of ours
+        return program
+
+    def _adopt(self, name: str, process: Process) -> None:
+        self.name = name
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._process = process
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 _widen(pipe)

@@ -1,7 +1,7 @@
 """Streams that count and hash what passes through them, and streams that are read ahead.
 
-A stream can also be hashed block by block: then each block is known to be whole before the next is read,
-and nobody has to take in bytes that nobody has compared.
+The hash of a stream can be taken at the end of each of its blocks as well, in the same pass: then each block
+is known to be whole before the next is read, and nobody has to take in bytes that nobody has compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from nightscan_tasks.errors import DigestMismatch
-from nightscan_tasks.model import BLOCK_BYTES, Buffer, Chunks
+from nightscan_tasks.model import Buffer, Chunks
 
 T = TypeVar("T")
 _LEAVE_AFTER_SECONDS = 5
@@ -27,26 +27,43 @@ _LEAVE_AFTER_SECONDS = 5
 class Tally:
     """Bytes and SHA-256 of what passed so far; `seen` is told the running total, in bytes.
 
-    Unless `hashed`, bytes are only counted.
+    Unless `hashed`, bytes are only counted. With `block_bytes` the digest at each multiple of it is kept.
     """
 
     seen: Callable[[int], None] | None = None
     total_bytes: int = 0
     hashed: bool = True
+    block_bytes: int = 0
     _sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _whole: list[str] = field(default_factory=list)
 
     def add(self, chunk: Buffer) -> None:
-        """Count and hash one buffer."""
-        if self.hashed:
+        """Count and hash one buffer, of any size."""
+        if self.block_bytes:
+            self._hash_blocks(memoryview(chunk))
+        elif self.hashed:
             self._sha256.update(chunk)
         self.total_bytes += len(chunk)
         if self.seen is not None:
             self.seen(self.total_bytes)
 
+    def _hash_blocks(self, chunk: memoryview) -> None:
+        missing = self.block_bytes - self.total_bytes % self.block_bytes
+        while len(chunk) >= missing:
+            self._sha256.update(chunk[:missing])
+            self._whole.append(self.sha256)
+            chunk, missing = chunk[missing:], self.block_bytes
+        self._sha256.update(chunk)
+
     @property
     def sha256(self) -> str:
         """The digest so far, lower-case hex."""
         return self._sha256.hexdigest()
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The digests of the first block, of the first two, and so on; the last is of all that has come."""
+        return (*self._whole, self.sha256) if self.total_bytes % self.block_bytes else tuple(self._whole)
 
     def through(self, chunks: Iterable[Buffer]) -> Chunks:
         """The same stream, tallied."""
@@ -63,65 +80,35 @@ def tally(chunks: Iterable[Buffer]) -> Tally:
     return result
 
 
-@dataclass
-class BlockHashes:
-    """SHA-256 of each block of `block_bytes` of what passed; the last block may be shorter."""
-
-    block_bytes: int = BLOCK_BYTES
-    _done: list[str] = field(default_factory=list)
-    _open: hashlib._Hash = field(default_factory=hashlib.sha256)
-    _open_bytes: int = 0
-
-    def add(self, chunk: Buffer) -> None:
-        """Hash one buffer, of any size."""
-        rest = memoryview(chunk)
-        while rest:
-            piece = rest[:self.block_bytes - self._open_bytes]
-            self._open.update(piece)
-            self._open_bytes += len(piece)
-            rest = rest[len(piece):]
-            if self._open_bytes == self.block_bytes:
-                self._done.append(self._open.hexdigest())
-                self._open, self._open_bytes = hashlib.sha256(), 0
-
-    @property
-    def sha256s(self) -> tuple[str, ...]:
-        """The digests so far, lower-case hex; the last is of what has come of its block."""
-        return (*self._done, self._open.hexdigest()) if self._open_bytes else tuple(self._done)
-
-    def through(self, chunks: Iterable[Buffer]) -> Chunks:
-        """The same stream, hashed."""
-        for chunk in chunks:
-            self.add(chunk)
-            yield chunk
-
-
 @contextmanager
-def compared_blocks(chunks: Iterable[Buffer], sha256s: Sequence[str], *, block_bytes: int,
+def compared_blocks(chunks: Iterable[Buffer], prefixes: Sequence[str], *, block_bytes: int,
                     name: str) -> Iterator[Chunks]:
     """The same stream, of which no byte is given before its whole block was compared.
+
+    `prefixes` are a `Tally`'s: the digests of the stream up to the end of each block.
 
     Blocks are collected and compared while the one before them is used: three are in memory at most.
     `DigestMismatch` names the first block that differs, is missing, or is too many; what was given until
     then is in order.
     """
-    compared = _compared(chunks, sha256s, block_bytes, name)
+    compared = _compared(chunks, prefixes, block_bytes, name)
     with ReadAhead(compared, depth=1, name="compare") as ahead:
         yield iter(ahead)
 
 
-def _compared(chunks: Iterable[Buffer], sha256s: Sequence[str], block_bytes: int, name: str) -> Chunks:
-    count = 0
+def _compared(chunks: Iterable[Buffer], prefixes: Sequence[str], block_bytes: int, name: str) -> Chunks:
+    count, sha256 = 0, hashlib.sha256()
     for count, block in enumerate(_collected(chunks, block_bytes), start=1):
         begin = (count - 1) * block_bytes
-        if count > len(sha256s):
+        if count > len(prefixes):
             raise DigestMismatch(f"{name} is damaged: it has more than the {begin:,} bytes that it had")
-        found, expected = hashlib.sha256(block).hexdigest(), sha256s[count - 1]
+        sha256.update(block)
+        found, expected = sha256.hexdigest(), prefixes[count - 1]
         if found != expected:
             raise DigestMismatch(f"{name} is damaged between bytes {begin:,} and {begin + len(block):,}: "
                                  f"sha256 expected {expected[:12]}…, read {found[:12]}…")
         yield block
-    if count < len(sha256s):
+    if count < len(prefixes):
         raise DigestMismatch(f"{name} is damaged: it is cut short at or before byte {count * block_bytes:,}")
 
 

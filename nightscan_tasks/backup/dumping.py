@@ -17,9 +17,9 @@ from nightscan_tasks.components.base import Component, Dump, PlainStream, Referr
 from nightscan_tasks.errors import Busy, DumpIncomplete, LeaseLost, NightscanError
 from nightscan_tasks.jobs import job
 from nightscan_tasks.ledger import Run, Snapshot
-from nightscan_tasks.model import Artifact, Chunks, Failure, Json, PartRecord, Report
+from nightscan_tasks.model import BLOCK_BYTES, Artifact, Chunks, Failure, Json, PartRecord, Report
 from nightscan_tasks.priority import standing_back
-from nightscan_tasks.streams import BlockHashes, Tally
+from nightscan_tasks.streams import Tally
 from nightscan_tasks.system import System
 from nightscan_tasks.verification import read_back
 
@@ -168,16 +168,16 @@ def _save(system: System, run: Run, part: str, snapshot: str | None, progress: P
 def _store(system: System, run: Run, part: str, stream: PlainStream,
            progress: Progress) -> tuple[Artifact, str]:
     name = stream.name + system.codec.suffix
-    plain, blocks = Tally(), BlockHashes()
+    plain = Tally(hashed=stream.hashed)
     progress.next_stream()
     progress.phase = "reading"
     with system.codec.encode(_checked(stream.chunks, progress), plain=plain) as chunks:
-        stored = put_fenced(system.primary, run.set_id.key(name), blocks.through(chunks), progress.check)
+        stored = put_fenced(system.primary, run.set_id.key(name), chunks, progress.check)
     progress.phase = "reading back"
     read_back(system.primary, stored.key, sha256=stored.sha256, stored_bytes=stored.stored_bytes,
               seen=lambda _count: progress.check())
-    return Artifact(name, run.component(part), part, plain.total_bytes, plain.sha256,
-                    stored.stored_bytes, stored.sha256, blocks.block_bytes, blocks.sha256s), stored.version
+    return Artifact(name, run.component(part), part, plain.total_bytes, plain.sha256 if stream.hashed else "",
+                    stored.stored_bytes, stored.sha256, BLOCK_BYTES, stored.prefixes), stored.version
 
 
 def _checked(chunks: Chunks, progress: Progress) -> Chunks:

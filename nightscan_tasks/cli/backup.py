@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nightscan_tasks.apart import at_hand
 from nightscan_tasks.backup import Request, open_run, run_local
 from nightscan_tasks.cli import summary
 from nightscan_tasks.cli.choices import COMPONENT, Word, local_option
@@ -57,7 +58,8 @@ def command(session: Session, tier: str, tag: str | None, *, full: bool, rehash:
     """
     request = _request(tier, tag, full=full, rehash=rehash, components=components)
     if local:
-        outcome = show(session, _local(session, request)).outcome
+        with at_hand(_copies(session, request)):
+            outcome = show(session, _local(session, request)).outcome
     else:
         begun = _begin(session, request, full=full)
         if not wait_:
@@ -124,6 +126,13 @@ def _schedules() -> dict[Tier, str]:
     from nightscan_tasks.tasks.signalling import tiers_due  # late: Celery's timetable is of no other use here
 
     return tiers_due()
+
+
+def _copies(session: Session, request: Request) -> int:
+    """How many processes of their own a run here may want."""
+    settings = session.system.settings
+    parts = settings.user_data_archives if "user_data" in request.plan.components else 0
+    return min(settings.jobs, parts) if parts > 1 else 0
 
 
 def _local(session: Session, request: Request) -> Iterator[Picture]:

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from pydantic import SecretStr
 
 from nightscan_tasks import wire
+from nightscan_tasks.apart import at_hand
 from nightscan_tasks.cli import broker, completing
 from nightscan_tasks.cli.choices import MOMENT, SET_ID, TIER, F, local_option, unsigned_option
 from nightscan_tasks.cli.group import Group
@@ -221,6 +222,7 @@ def _here(session: Session, what: str, which: dict[str, Any], *, dry_run: bool) 
     if dry_run:
         planned: dict[str, Any] = wire.plain(plan_restore(session.system, request))
         return planned
-    with watched(session, f"restore {what}") as watch:
+    copies = session.system.settings.jobs if "user_data" in request.components else 0
+    with at_hand(copies), watched(session, f"restore {what}") as watch:
         done: dict[str, Any] = wire.plain(restore(session.system, request, watch=watch))
     return done

@@ -17,10 +17,14 @@ from nightscan_tasks.model import Artifact, Chunks, Report, SetId
 
 @dataclass(frozen=True)
 class PlainStream:
-    """One plain byte stream of a part, and the name of the artifact it becomes (`database.sql`)."""
+    """One plain byte stream of a part, and the name of the artifact it becomes (`database.sql`).
+
+    One that is not `hashed` is an archive, whose list has the hash of each of its files.
+    """
 
     name: str
     chunks: Chunks
+    hashed: bool = True
 
 
 @dataclass(frozen=True)

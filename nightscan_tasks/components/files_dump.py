@@ -36,7 +36,7 @@ class FilesDump:
 
     def streams(self) -> Iterator[PlainStream]:
         """The archive, then its index."""
-        yield PlainStream(self._name + TAR, self._archive.chunks())
+        yield PlainStream(self._name + TAR, self._archive.chunks(), hashed=False)
         yield PlainStream(self._name + INDEX, self._index.chunks())
 
     def report(self) -> Report:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from nightscan_tasks.audit import Doing
 from nightscan_tasks.catalog import Catalog
-from nightscan_tasks.components.files_layout import FILE_COMPONENTS
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, NightscanError
 from nightscan_tasks.hosts import HOSTS, host_of
 from nightscan_tasks.model import Artifact, Chunks, Json, Manifest, Report
@@ -139,17 +138,10 @@ def _plain(system: System, catalog: Catalog, manifest: Manifest, artifact: Artif
     name = f"{catalog.store.name} {key}"
     codec = replace(system.codec, recipient=manifest.encrypted_for or "")
     with _stored(catalog.store, key, artifact) as stored, codec.decode(stored) as decoded:
-        watch.hashed = not _told_apart(artifact)
+        watch.hashed = bool(artifact.plain_sha256)
         checked = _exactly(decoded, watch, artifact.plain_sha256, f"{name}, decrypted,",
                            most_bytes=artifact.plain_bytes)
         yield _named(checked, name)
-
-
-def _told_apart(artifact: Artifact) -> bool:
-    """Whether a hash of all the plain bytes would tell nothing more: of an archive each stored byte is
-    compared, and then each file with its index.
-    """
-    return bool(artifact.stored_blocks) and artifact.component in FILE_COMPONENTS and ".tar." in artifact.name
 
 
 @contextmanager
@@ -159,9 +151,9 @@ def _stored(store: Store, key: str, artifact: Artifact) -> Iterator[Chunks]:
     A set from before there were hashes of blocks is read twice: whole and compared, and then again.
     Whoever can exchange the file in between is noticed only at its end, as are those who could then.
     """
-    if artifact.stored_blocks:
+    if artifact.stored_prefixes:
         with store.open(key) as chunks, compared_blocks(
-                chunks, artifact.stored_blocks, block_bytes=artifact.block_bytes,
+                chunks, artifact.stored_prefixes, block_bytes=artifact.block_bytes,
                 name=f"{store.name} {key}") as compared:
             yield compared
         return

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 from nightscan_tasks.errors import RestoreRefused, SettingsError
@@ -105,6 +103,9 @@ def full_target(given: SecretStr | None, settings: Settings) -> SecretStr | None
     """
     if given is None:
         return None
+    from psycopg import ProgrammingError  # as below: most restores name no other database
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
     text = given.get_secret_value()
     try:
         ours = conninfo_to_dict(settings.dsn.get_secret_value())
@@ -130,6 +131,9 @@ def has_password(given: SecretStr | None) -> bool:
     if "://" in text and not text.startswith(("postgresql:", "postgres:")):
         parts = urlsplit(text)
         return bool(parts.password or parse_qs(parts.query).get("password"))
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         return not {"password", "sslpassword"}.isdisjoint(conninfo_to_dict(text))
     except ProgrammingError:
@@ -155,6 +159,8 @@ def _options(component: str) -> str:
 def _without_password(dsn: SecretStr | None) -> str:
     if dsn is None:
         return ""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
     facts = conninfo_to_dict(dsn.get_secret_value())
     kept = {key: value for key, value in facts.items() if key not in {"password", "passfile", "sslpassword"}}
     return make_conninfo("", **kept)

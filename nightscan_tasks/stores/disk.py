@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nightscan_tasks.errors import NightscanError, StoreError, StoreRefused
-from nightscan_tasks.model import Buffer, Chunks
+from nightscan_tasks.model import BLOCK_BYTES, Buffer, Chunks
 from nightscan_tasks.stores import direct
 from nightscan_tasks.streams import Tally
 
@@ -30,7 +30,7 @@ class Disk:
 
     def write(self, fd: int, chunks: Iterable[Buffer], key: str) -> Tally:
         """Write a stream to its end and to the disk; errors of `chunks` pass through unchanged."""
-        tally = Tally()
+        tally = Tally(block_bytes=BLOCK_BYTES)
         blocks = direct.blocks(tally.through(chunks))
         first = next(blocks)
         if len(first) == direct.BLOCK_BYTES:

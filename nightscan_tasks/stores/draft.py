@@ -85,7 +85,7 @@ class Draft:
                                 "first, and it was left alone") from None
         except OSError as exc:
             raise self._disk.explain(exc, self._key) from exc
-        return Stored(self._key, tally.total_bytes, tally.sha256, version(found))
+        return Stored(self._key, tally.total_bytes, tally.sha256, version(found), tally.prefixes)
 
     def _begin(self) -> None:
         self._fds = self._open.enter_context(

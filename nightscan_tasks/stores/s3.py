@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from nightscan_tasks.errors import NightscanError, NotFound
-from nightscan_tasks.model import Buffer, Chunks, Stored
+from nightscan_tasks.model import BLOCK_BYTES, Buffer, Chunks, Stored
 from nightscan_tasks.stores import keys
 from nightscan_tasks.stores.base import Entry, StoreHealth
 from nightscan_tasks.stores.pacing import Paces
@@ -72,13 +72,13 @@ class S3Store:
         path = self._path(key)
         upload = Upload(self._bucket, path, storage_class=self._storage_class, if_absent=if_absent,
                         lock=self._lock(key))
-        tally = Tally()
+        tally = Tally(block_bytes=BLOCK_BYTES)
         with closing(self._transfer.cutter.cut(tally.through(chunks))) as parts:
             first = next(parts)
             written = upload.whole(first) if first.last else upload.in_parts(chain([first], parts))
         if written.version_id and self._keeping.is_brief(key):
             self._drop_replaced(path, written.version_id)
-        return Stored(key, tally.total_bytes, tally.sha256, written.etag)
+        return Stored(key, tally.total_bytes, tally.sha256, written.etag, tally.prefixes)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Chunks]:

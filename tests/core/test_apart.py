@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nightscan_tasks.apart import Apart, side_by_side
+from nightscan_tasks.apart import Apart, at_hand, side_by_side
 from nightscan_tasks.errors import NightscanError, NotFound, ProcessKilled
 from tests.hands import wait_until
 
@@ -185,3 +185,90 @@ def test_whoever_waits_and_has_to_end_stops_the_others() -> None:
     assert began.is_set()
     assert stopped.is_set()
     assert not later
+
+
+def forked(tmp_path: Path, body: str, *words: str) -> str:
+    """What a fresh process of one thread prints that has copies of itself at hand."""
+    (tmp_path / "work_for_apart.py").write_text(MODULE)
+    script = ("import os, signal, sys; sys.path.insert(0, sys.argv[1])\n"
+              "import work_for_apart\nfrom contextlib import suppress\nfrom pathlib import Path\n"
+              "from nightscan_tasks.apart import Apart, at_hand\n"
+              "from nightscan_tasks.errors import *\n") + body
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path), *words], capture_output=True,
+                          text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def test_a_copy_at_hand_does_the_same_and_only_the_first_are_copies(tmp_path: Path) -> None:
+    said = forked(tmp_path, """
+print("once")
+with at_hand(2):
+    names = []
+    for number in range(3):
+        words = []
+        with Apart(work_for_apart.told, "one", number) as other:
+            names.append(Path(f"/proc/{other.pid}/comm").read_text().strip())
+            assert other.result(words.append)[0] == other.pid != os.getpid()
+        assert words == ["one", number]
+    assert names.count("nightscan_apart") == 2, names
+    with Apart(work_for_apart.refused, "x") as other, suppress(NotFound):
+        other.result()
+        raise SystemExit("not refused")
+""")
+    assert said == "once\n"  # what was not written yet is not written by each copy
+
+
+def test_copies_that_nobody_wanted_end_with_the_block(tmp_path: Path) -> None:
+    forked(tmp_path, """
+with at_hand(3):
+    children = Path("/proc/self/task").joinpath(str(os.getpid()), "children")
+    assert len(children.read_text().split()) == 3
+assert not children.read_text().split()
+""")
+
+
+def test_a_copy_that_is_killed_or_left_ends_as_a_process_of_its_own_does(tmp_path: Path) -> None:
+    forked(tmp_path, """
+def leave(pid):
+    raise NotFound("enough")
+left = Path(sys.argv[2])
+with at_hand(2):
+    with Apart(work_for_apart.hangs, str(left) + "0") as other, suppress(ProcessKilled):
+        other.result(lambda pid: os.kill(pid, signal.SIGKILL))
+        raise SystemExit("not killed")
+    with Apart(work_for_apart.hangs, str(left) + "1") as other, suppress(NotFound):
+        other.result(leave)
+assert Path(str(left) + "1").read_text() == "left in order"
+""", str(tmp_path / "left"))
+
+
+def test_copies_die_with_whoever_was_copied(tmp_path: Path) -> None:
+    (tmp_path / "work_for_apart.py").write_text(MODULE)
+    script = ("import sys; sys.path.insert(0, sys.argv[1])\n"
+              "import work_for_apart\nfrom nightscan_tasks.apart import Apart, at_hand\n"
+              "with at_hand(2), Apart(work_for_apart.hangs, sys.argv[2]) as other:\n"
+              "    children = open('/proc/thread-self/children').read()\n"
+              "    other.result(lambda pid: print(children, flush=True))\n")
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), str(tmp_path / "left")],
+                              stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(pids) == 2
+    wait_until(lambda: not any(alive(pid) for pid in pids), "the end of the copies")
+
+
+def test_a_process_with_threads_is_not_copied() -> None:
+    waiting, children = threading.Event(), Path("/proc/thread-self/children")
+    other = threading.Thread(target=waiting.wait)
+    before = children.read_text()
+    other.start()
+    try:
+        with at_hand(2):
+            assert children.read_text() == before
+    finally:
+        waiting.set()
+        other.join()

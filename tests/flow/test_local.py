@@ -146,7 +146,7 @@ def test_ctrl_c_ends_every_process(site: Any) -> None:
         text=True, start_new_session=True)
     with command:
         session = command.pid
-        wait_until(lambda: len([each for each in of_session(session) if b".apart" in each]) == 2,
+        wait_until(lambda: of_session(session).count("nightscan_apart") == 2,
                    "two processes of their own")
         os.killpg(session, signal.SIGINT)
         assert command.stdout
@@ -157,14 +157,14 @@ def test_ctrl_c_ends_every_process(site: Any) -> None:
     wait_until(lambda: not of_session(session), "the end of every process")
 
 
-def of_session(session: int) -> list[bytes]:
-    """The command lines of what runs in a session."""
+def of_session(session: int) -> list[str]:
+    """The names of what runs in a session."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
             facts = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(facts[3]) == session and facts[0] != "Z":
-                found.append((folder / "cmdline").read_bytes())
+                found.append((folder / "comm").read_text().strip())
         except (OSError, IndexError):
             continue
     return found

@@ -17,13 +17,13 @@ from nightscan_tasks.codec import Codec
 from nightscan_tasks.errors import DigestMismatch
 from nightscan_tasks.model import BLOCK_BYTES
 from nightscan_tasks.restore import Choice, Request, Targets, restore
-from nightscan_tasks.streams import BlockHashes, compared_blocks
+from nightscan_tasks.streams import Tally, compared_blocks
 
 BLOCK = 10
 
 
 def hashed(data: bytes, block_bytes: int = BLOCK) -> tuple[str, ...]:
-    return tuple(hashlib.sha256(data[at:at + block_bytes]).hexdigest()
+    return tuple(hashlib.sha256(data[:at + block_bytes]).hexdigest()
                  for at in range(0, len(data), block_bytes))
 
 
@@ -36,10 +36,11 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 @given(st.binary(max_size=100), st.lists(st.integers(0, 100)))
 def test_however_a_stream_is_cut_its_blocks_are_the_same_and_it_comes_through(
         data: bytes, cuts: list[int]) -> None:
-    hashes = BlockHashes(BLOCK)
-    assert b"".join(map(bytes, hashes.through(pieces(data, cuts)))) == data
-    assert hashes.sha256s == hashed(data)
-    with compared_blocks(pieces(data, cuts), hashes.sha256s, block_bytes=BLOCK, name="x") as compared:
+    tally = Tally(block_bytes=BLOCK)
+    assert b"".join(map(bytes, tally.through(pieces(data, cuts)))) == data
+    assert tally.prefixes == hashed(data)
+    assert (tally.sha256, tally.total_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    with compared_blocks(pieces(data, cuts), tally.prefixes, block_bytes=BLOCK, name="x") as compared:
         assert b"".join(map(bytes, compared)) == data
 
 
@@ -95,11 +96,11 @@ def test_an_error_of_the_store_comes_through_as_it_is() -> None:
         list(compared)
 
 
-def test_a_new_set_has_hashes_of_all_blocks(host: Any) -> None:
+def test_a_new_set_has_the_hash_at_the_end_of_each_block(host: Any) -> None:
     manifest = host.system.catalog().get(host.save())
     for artifact in manifest.artifacts:
         stored = host.path(manifest.set_id, artifact.name).read_bytes()
-        assert (artifact.block_bytes, artifact.stored_blocks) == (BLOCK_BYTES, hashed(stored, BLOCK_BYTES))
+        assert (artifact.block_bytes, artifact.stored_prefixes) == (BLOCK_BYTES, hashed(stored, BLOCK_BYTES))
 
 
 @pytest.mark.parametrize("recipient", ["", "backup@nightscan.com"])
@@ -112,7 +113,7 @@ def test_of_a_signed_set_with_one_bad_block_neither_gpg_nor_gunzip_sees_that_blo
     saved = system.catalog().get(set_id)
     # The same set with blocks of 100 bytes, signed as the host would have.
     host.resign(set_id, replace(saved, artifacts=tuple(
-        replace(each, block_bytes=100, stored_blocks=hashed(host.path(set_id, each.name).read_bytes(), 100))
+        replace(each, block_bytes=100, stored_prefixes=hashed(host.path(set_id, each.name).read_bytes(), 100))
         for each in saved.artifacts)))
     tar = next(each for each in saved.artifacts if ".tar." in each.name)
     path = host.path(set_id, tar.name)

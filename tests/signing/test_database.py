@@ -72,7 +72,7 @@ class Site:
         facts = json.loads(path.read_text())
         artifact = next(each for each in facts["artifacts"] if each["name"] == "database.sql.gz")
         digest = hashlib.sha256(evil).hexdigest()
-        artifact.update(stored_bytes=len(evil), stored_sha256=digest, stored_blocks=[digest],
+        artifact.update(stored_bytes=len(evil), stored_sha256=digest, stored_prefixes=[digest],
                         plain_bytes=len(plain), plain_sha256=hashlib.sha256(plain).hexdigest())
         path.write_text(json.dumps(facts))
         name = f"manifest.json.{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.asc"

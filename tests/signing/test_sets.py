@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
@@ -91,7 +92,7 @@ def rewrite_all_but_the_signature(host: Any, set_id: SetId) -> None:
 
     def change(facts: dict[str, Any]) -> None:
         facts["artifacts"][0].update(stored_bytes=4, stored_sha256=hashlib.sha256(evil).hexdigest(),
-                                     block_bytes=0, stored_blocks=[])
+                                     plain_sha256="0" * 64, block_bytes=0, stored_prefixes=[])
     old = host.signature(set_id).read_bytes()
     host.edit(set_id, change)
     host.signature(set_id).write_bytes(old)
@@ -254,7 +255,9 @@ def old_format(host: Any, set_id: SetId) -> None:
 
     def change(facts: dict[str, Any]) -> None:
         for artifact in facts["artifacts"]:
-            del artifact["block_bytes"], artifact["stored_blocks"]
+            del artifact["block_bytes"], artifact["stored_prefixes"]
+            plain = gzip.decompress(host.path(set_id, artifact["name"]).read_bytes())
+            artifact["plain_sha256"] = hashlib.sha256(plain).hexdigest()
     host.edit(set_id, change)
 
 
@@ -433,7 +436,8 @@ def test_a_recovery_refuses_what_is_not_signed_before_it_fetches_anything(host: 
     def pretend(facts: dict[str, Any]) -> None:
         report = facts["components"]["system_config"]
         facts["components"] |= dict.fromkeys(("database", "redis", "user_data"), report)
-        facts["artifacts"] += [facts["artifacts"][0] | {"name": f"{name}.x", "component": name, "part": name}
+        some = facts["artifacts"][0] | {"plain_sha256": "0" * 64}
+        facts["artifacts"] += [some | {"name": f"{name}.x", "component": name, "part": name}
                                for name in ("database", "redis", "user_data")]
     host.edit(set_id, pretend, "offsite")
     shutil.rmtree(host.folder / "backups")
