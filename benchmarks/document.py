@@ -28,7 +28,8 @@ measured; do not edit it by hand.
 Times of different machines do not compare, so **look at the ratios**: all contenders of a table ran in
 turn, in the same run, on the same data, several rounds; the figure is the median, and every round is
 shown. Each began with an empty repository and an empty target, with nothing of the others' left to be
-written, and with the source in the page cache. nightscan's are the commands that a person types, from the
+written, and with the source in the page cache; no restored file is removed before the end, since ext4 is
+slow to make new ones for minutes after that. nightscan's are the commands that a person types, from the
 start of the program to its end: encryption, signature, catalog and reading back are in them.
 
 - **ratio**: its seconds, of those of the one that the title names. Below 1 is faster.

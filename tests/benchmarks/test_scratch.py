@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scratch import Need, NoRoom, check, filesystem, scratch
+from benchmarks.scratch import Need, NoRoom, bytes_below, check, filesystem, put_away, scratch
 
 LITTLE = Need(1, 1)
 
@@ -43,3 +43,19 @@ def test_memory_is_no_disk() -> None:
         pytest.skip("there is no tmpfs at /dev/shm to be refused")
     with pytest.raises(NoRoom, match=r"in memory \(tmpfs\)"):
         check(memory, LITTLE)
+
+
+def test_what_is_put_away_leaves_its_files_and_none_of_their_bytes(tmp_path: Path) -> None:
+    for _ in range(2):
+        folder = tmp_path / "restored"
+        (folder / "below").mkdir(parents=True)
+        (folder / "below" / "a.wav").write_bytes(b"x" * 1000)
+        (folder / "name").symlink_to("below/a.wav")
+        (folder / "nowhere").symlink_to("gone")
+        put_away(folder)
+        assert not folder.exists()
+    put_away(folder)
+    away = tmp_path / "restored.away"
+    assert sorted(path.name for path in away.iterdir()) == ["0", "1"]
+    assert [path.stat().st_size for path in away.rglob("a.wav")] == [0, 0]
+    assert bytes_below(away) == 2 * len("below/a.wav" + "gone")
