@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,107 +12,18 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from celery import Celery
-from celery.states import READY_STATES
 from psycopg import sql
 
-from nightscan_tasks.ledger import Outcome
-from nightscan_tasks.settings import load
-from nightscan_tasks.system import System
 from nightscan_tasks.world import sample
 from nightscan_tasks.world.files import Trees
 from nightscan_tasks.world.sample import Target
 from nightscan_tasks.world.world import World
-from tests.hands import Hand, wait_until, worker
+from tests.crew import Crew
+from tests.hands import wait_until
 
 _SMALL_BYTES = 500_000
 _SHORT = {"NIGHTSCAN_LEASE_SECONDS": "2", "NIGHTSCAN_RETRY_SECONDS": "1", "NIGHTSCAN_RETRIES": "3",
           "NIGHTSCAN_DEADLINE_SECONDS": "45", "NIGHTSCAN_VISIBILITY_SECONDS": "60"}
-
-
-@dataclass
-class Crew:
-    """The workers of one site, and the client that sends to them."""
-
-    folder: Path
-    environ: dict[str, str]
-    hands: dict[str, Hand] = field(default_factory=dict)
-    _app: Celery | None = None
-
-    @property
-    def system(self) -> System:
-        return System(load(self.environ))
-
-    @property
-    def app(self) -> Celery:
-        if self._app is None:
-            self._app = client(self.environ)
-        return self._app
-
-    def hire(self, name: str, *queues: str, concurrency: int = 1, **more: str) -> Hand:
-        """Start a worker, and return when it is ready."""
-        return self.start(name, *queues, concurrency=concurrency, **more).ready()
-
-    def start(self, name: str, *queues: str, concurrency: int = 1, **more: str) -> Hand:
-        self.hands[name] = hand = worker(self.folder, name, {**self.environ, **more}, queues,
-                                         concurrency=concurrency)
-        return hand
-
-    def send(self, task: str, *args: Any, **kwargs: Any) -> str:
-        """Send a task, and return its id."""
-        return str(self.app.send_task(f"nightscan.{task}", args=args, kwargs=kwargs).id)
-
-    def answer(self, task_id: str) -> Any:
-        """Wait for a task's result; its error is raised here."""
-        wait_until(lambda: self.state(task_id) in READY_STATES, f"task {task_id} to end")
-        result = self.app.backend.get_result(task_id)
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    def state(self, task_id: str) -> str:
-        return str(self.app.backend.get_state(task_id))
-
-    def reap(self) -> None:
-        """What beat sends every minute."""
-        self.send("reap")
-
-    def manual(self, *components: str) -> str:
-        """Ask for a run, and return its id as soon as it is there."""
-        answer: dict[str, str] = self.answer(self.send("backup_manual", list(components)))
-        return answer["run_id"]
-
-    def outcome(self, run_id: str, *, reaped: bool = False) -> Outcome:
-        """Wait for the end of a run, with beat's help or without."""
-        found: Outcome = wait_until(lambda: self.system.ledger.outcome(run_id), f"{run_id} to end",
-                                    meanwhile=self.reap if reaped else lambda: None)
-        return found
-
-    def close(self) -> None:
-        for hand in self.hands.values():
-            hand.end()
-        app, self._app = self._app, None
-        if app is not None:
-            dismiss(app)
-
-
-def client(environ: Mapping[str, str]) -> Celery:
-    """A client of the broker that `environ` names, configured as the workers are."""
-    from worker import configuration
-
-    app = Celery("client", set_as_current=False)
-    app.conf.update(configuration.configure(load(environ)))
-    # Pools are shared by all applications of one broker: with an option of its own it can close its own.
-    app.conf.broker_transport_options["client"] = secrets.token_hex(4)
-    return app
-
-
-def dismiss(app: Celery) -> None:
-    """Close every connection of a client."""
-    app.backend.result_consumer.stop()
-    app.backend.client.close()
-    app.pool.force_close_all()
-    app.close()
 
 
 @contextmanager
