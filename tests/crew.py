@@ -14,7 +14,7 @@ from celery.states import READY_STATES
 from nightscan_tasks.ledger import Outcome
 from nightscan_tasks.settings import is_rabbitmq, load
 from nightscan_tasks.system import System
-from tests.hands import Hand, wait_until, worker
+from tests.hands import Hand, started, wait_until, worker
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Crew:
     environ: dict[str, str]
     patience_seconds: float = 60
     hands: dict[str, Hand] = field(default_factory=dict)
+    commands: list[Hand] = field(default_factory=list)
     _app: Celery | None = None
 
     @property
@@ -47,6 +48,12 @@ class Crew:
         self.hands[name] = hand = worker(folder or self.folder, name, {**self.environ, **more}, queues,
                                          concurrency=concurrency, prefix=prefix)
         return hand
+
+    def command(self, name: str, *words: str, **more: str) -> Hand:
+        """Start `nightscan …`; whatever becomes of it, it ends with the crew."""
+        command = started(self.folder, name, {**self.environ, **more}, "-m", "nightscan_tasks.cli", *words)
+        self.commands.append(command)
+        return command
 
     def send(self, task: str, *args: Any, **kwargs: Any) -> str:
         """Send a task, and return its id."""
@@ -80,7 +87,7 @@ class Crew:
         return found
 
     def close(self) -> None:
-        for hand in self.hands.values():
+        for hand in (*self.commands, *self.hands.values()):
             hand.end()
         app, self._app = self._app, None
         if app is not None:

@@ -13,7 +13,7 @@ import pytest
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.tasks.queues import look_at_queues
 from nightscan_tasks.verification import verify_set
-from tests.hands import Hand, started, wait_until
+from tests.hands import Hand, wait_until
 from tests.hosts.keys import message_key
 from tests.hosts.rabbitmq import RabbitMQ
 from worker.queues import HEAVY, NAMES, RESTORE
@@ -45,8 +45,8 @@ def settings_of_the_crew(crew: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def nightscan(crew: Any, name: str, *words: str) -> Hand:
     """A command, as an operator gives it."""
-    return started(crew.folder, name, {**crew.environ, **message_key(crew.folder, "operator")},
-                   "-m", "nightscan_tasks.cli", *words)
+    command: Hand = crew.command(name, *words, **message_key(crew.folder, "operator"))
+    return command
 
 
 def test_the_daily_run_ends_well_though_the_broker_takes_back_what_still_runs(crew: Any) -> None:
@@ -74,7 +74,8 @@ def test_what_waits_for_its_moment_waits_in_the_broker(crew: Any) -> None:
         holder.execute("LOCK TABLE prediction IN ACCESS EXCLUSIVE MODE")
         command = nightscan(crew, "manual", "backup", "manual", "--component", "database",
                             "--component", "user_data", "--wait")
-        wait_until(lambda: _waiting(crew), "a part to wait")
+        wait_until(lambda: _waiting(crew) or command.process.poll() is not None, "a part to wait")
+        assert command.process.poll() is None, command.said()
         holder.rollback()
     assert command.process.wait() == 0, command.said()
 

@@ -31,7 +31,6 @@ from nightscan_tasks.validation import validate_user_data
 from nightscan_tasks.verification import verify_set
 from nightscan_tasks.workflows.manual import manual
 from nightscan_tasks.workflows.pre_restore import PRE_RESTORE
-from tests.hands import started
 from worker.queues import CONTROL, FAST, HEAVY, NAMES, RESTORE, names, plan_taking, route, unacknowledged
 
 HOSTS = ("web1", "web2")
@@ -266,8 +265,7 @@ def test_workers_that_are_started_alike_save_and_restore_each_its_own_host(web: 
         assert taking[f"{HEAVY}.{host}"] == taking[f"{RESTORE}.{host}"] == (f"{host}@test",)
         assert f"user_data.{host}.00: saved" in crew.hands[host].said()
         (web.root(host) / "uploads" / "same name.wav").write_text("spoiled")
-    command = started(crew.folder, "restore", crew.environ, "-m", "nightscan_tasks.cli",
-                      "restore", "user_data", "--host", "web2", "--no-safety")
+    command = crew.command("restore", "restore", "user_data", "--host", "web2", "--no-safety")
     assert command.process.wait() == 0, command.said()
     assert uploads(web.root("web2")) == before["web2"]
     assert uploads(web.root("web1"))["same name.wav"] == "spoiled"
