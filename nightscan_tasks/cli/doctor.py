@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 from nightscan_tasks import settings
@@ -38,9 +39,15 @@ def command(session: Session) -> None:
         findings = [Finding("settings", Level.FAIL, line) for line in str(exc).splitlines()]
         session.finish(Exit.FAILED, as_json(findings), lines(findings))
     findings = [Finding("settings", Level.OK, "every one that is set is known and valid")]
+    # Imported here: Celery, and the application, are built only once the settings are known to be right.
+    from nightscan_tasks.cli import broker
+
+    # And before the checks, which run side by side: Celery cannot be imported by two threads at once.
+    with suppress(Exception):  # what is wrong with it, the checks that need it say
+        broker.application()
     queues = queues_of(loaded)
-    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=queues,
-                        consumers=partial(_consumers, *queues), greeting=_greeting, keep=RETENTION)
+    findings += examine(System(loaded), plan=PLANS[Tier.DAILY], queues=queues, keep=RETENTION,
+                        consumers=partial(broker.consumers, *queues), greeting=broker.greeting)
     session.finish(status(findings), as_json(findings), lines(findings))
 
 
@@ -65,16 +72,3 @@ def queues_of(settings: Settings) -> tuple[str, ...]:
     own = ("nightscan.heavy", "nightscan.restore")
     hosts = (host_queue(queue, host) for host in settings.hosts for queue in own)
     return (*QUEUES, *hosts)
-
-
-def _greeting() -> tuple[str, str]:
-    from nightscan_tasks.cli import broker  # as below
-
-    return broker.greeting()
-
-
-def _consumers(*queues: str) -> dict[str, set[str]]:
-    # Imported here: Celery, and the application, are built only once the settings are known to be right.
-    from nightscan_tasks.cli import broker
-
-    return broker.consumers(*queues)

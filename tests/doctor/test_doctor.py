@@ -10,8 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from click.testing import CliRunner
 
 from nightscan_tasks import settings
+from nightscan_tasks.cli import broker, doctor, nightscan
 from nightscan_tasks.doctor import Finding, Level
 from nightscan_tasks.doctor.examining import examine
 from nightscan_tasks.ledger import Run
@@ -209,3 +211,20 @@ def test_a_primary_that_others_can_read_is_warned_of(examined: Examined, environ
     found = examined()
     assert found["primary's mode"].level is Level.WARN
     assert found["primary's mode"].advice.startswith("chmod 0750 ")
+
+
+def test_the_application_is_there_before_checks_run_side_by_side(
+        environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that import Celery at once find half of it: a check would fail that has no fault."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    broker.application.cache_clear()
+    built: list[int] = []
+
+    def examined(*_words: object, **_more: object) -> list[Finding]:
+        built.append(broker.application.cache_info().currsize)
+        return []
+
+    monkeypatch.setattr(doctor, "examine", examined)
+    assert CliRunner().invoke(nightscan, ["doctor"]).exit_code == 0
+    assert built == [1]
