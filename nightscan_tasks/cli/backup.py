@@ -20,8 +20,9 @@ from nightscan_tasks.cli.following import follow, picture
 from nightscan_tasks.cli.pictures import Picture
 from nightscan_tasks.cli.session import Exit, Session, ended, interrupted, json_command
 from nightscan_tasks.errors import NightscanError
-from nightscan_tasks.ledger import Outcome
+from nightscan_tasks.ledger import Outcome, Run
 from nightscan_tasks.model import Json, Tier
+from nightscan_tasks.system import System
 from nightscan_tasks.watch.signalling import run_told, tells
 from nightscan_tasks.workflows import PLANS
 from nightscan_tasks.workflows.manual import manual
@@ -58,8 +59,7 @@ def command(session: Session, tier: str, tag: str | None, *, full: bool, rehash:
     """
     request = _request(tier, tag, full=full, rehash=rehash, components=components)
     if local:
-        with at_hand(_copies(session, request)):
-            outcome = show(session, _local(session, request)).outcome
+        outcome = _done_here(session, request)
     else:
         begun = _begin(session, request, full=full)
         if not wait_:
@@ -135,11 +135,19 @@ def _copies(session: Session, request: Request) -> int:
     return min(settings.jobs, parts) if parts > 1 else 0
 
 
-def _local(session: Session, request: Request) -> Iterator[Picture]:
+def _done_here(session: Session, request: Request) -> Outcome | None:
+    with at_hand(_copies(session, request)):
+        opened = open_run(session.system, request).run  # the thread joins it: so its name is known before
+        try:
+            return show(session, _pictures(session.system, request, opened)).outcome
+        except KeyboardInterrupt:  # wherever it came: while a picture was drawn, too
+            raise NightscanError(f"{opened.run_id} was interrupted, and is not settled\n"
+                                 f"the same command again goes on where it was") from None
+
+
+def _pictures(system: System, request: Request, opened: Run) -> Iterator[Picture]:
     """Pictures of a run that a thread of this process does; what it raises is raised here."""
-    system = session.system
     due = _schedules() if tells(system) else {}
-    opened = open_run(system, request).run  # the thread joins it: so its name is known before
     run_id = opened.run_id
     told: dict[str, dict[str, Any]] = {}
     ended: Future[Outcome] = Future()
@@ -154,12 +162,8 @@ def _local(session: Session, request: Request) -> Iterator[Picture]:
             ended.set_exception(exc)
 
     threading.Thread(target=run, name="backup", daemon=True).start()
-    try:
-        while not ended.done():
-            yield picture(system, system.ledger.state(run_id), told)
-            wait([ended], timeout=_LOOK_SECONDS)
-    except KeyboardInterrupt:
-        raise NightscanError(f"{run_id} was interrupted, and is not settled\n"
-                             f"the same command again goes on where it was") from None
+    while not ended.done():
+        yield picture(system, system.ledger.state(run_id), told)
+        wait([ended], timeout=_LOOK_SECONDS)
     outcome = ended.result()
     yield replace(picture(system, system.ledger.state(run_id), told), outcome=outcome)

@@ -26,6 +26,7 @@ from tests.apart import Counted, others
 from tests.hands import wait_until
 
 USER_DATA = Plan(Tier.MANUAL, ("user_data",), FOREVER)
+PARTS = {"user_data.00", "user_data.01"}
 FILES = Plan(Tier.DAILY, ("user_data", "system_config"), Days(7))
 
 
@@ -42,7 +43,7 @@ class Meeting:
         self.parts: set[str] = set()
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        if progress["part"] in {"user_data.00", "user_data.01"} - self.parts:
+        if progress["part"] in PARTS - self.parts:
             self.parts.add(progress["part"])
             self._together.wait(timeout=60)
 
@@ -51,7 +52,7 @@ def test_the_archives_of_a_set_are_made_side_by_side(site: Any, monkeypatch: pyt
     seen, counted = Meeting(), Counted(monkeypatch)
     outcome = backup.run_local(real(site), Request(USER_DATA), watch=seen)
     assert outcome.ending == Ending.GOOD
-    assert seen.parts == {"user_data.00", "user_data.01"}
+    assert seen.parts == PARTS
     assert counted.begun == 0  # so little is not worth one
 
 
@@ -146,8 +147,8 @@ def test_ctrl_c_ends_every_process(site: Any) -> None:
         text=True, start_new_session=True)
     with command:
         session = command.pid
-        wait_until(lambda: of_session(session).count("nightscan_apart") == 2,
-                   "two processes of their own")
+        wait_until(lambda: of_session(session).count("nightscan_apart") == 2 and under_way(site) == PARTS,
+                   "two processes of their own, at work")
         os.killpg(session, signal.SIGINT)
         assert command.stdout
         said = command.stdout.read()
@@ -155,6 +156,12 @@ def test_ctrl_c_ends_every_process(site: Any) -> None:
     assert "was interrupted, and is not settled" in said
     assert "Traceback" not in said
     wait_until(lambda: not of_session(session), "the end of every process")
+
+
+def under_way(site: Any) -> set[str]:
+    """The parts that somebody has taken on."""
+    leases = Path(site.environ["NIGHTSCAN_BACKUP_DIR"]) / "leases"
+    return {path.name for path in leases.glob("*/user_data.*")}
 
 
 def of_session(session: int) -> list[str]:
