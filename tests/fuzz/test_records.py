@@ -27,7 +27,7 @@ from tests.fuzz.mutation import mutated, scaled
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 ID = SetId(Tier.DAILY, NOW)
 ARTIFACT = Artifact("database.sql.gz.gpg", "database", "database", 100, "ab" * 32, 50, "cd" * 32, 25,
-                    ("ef" * 32, "01" * 32))
+                    ("ef" * 32, "cd" * 32))
 REPORT = Report({"tables": {"public.t": {"rows": 1, "hash": "5"}}, "environment": {"owner": "nightscan"}},
                 {"postgresql": "18.1"}, ("a note",), {"port": 5432})
 MANIFEST = Manifest(ID, "daily-20261123T020000Z", True, NOW, NOW + timedelta(minutes=1), "A" * 40, "host",
