@@ -80,7 +80,7 @@ def _sets(overview: Overview) -> Iterator[str]:
     if not runs:
         yield "No run has ended yet. Next: nightscan backup daily --wait"
     else:
-        rows = [_row(run, last_set(overview, run), overview, len(overview.stores)) for run in runs]
+        rows = [_row(run, outcome, last_set(overview, run), overview) for run, outcome in runs]
         yield from table(["TIER", "LAST SET", "ENDED", "HOW", "TOOK", "STORED", "COPIES", "VERIFIED"], rows,
                          right=(4, 5, 6))
     rule = plan_rule(overview)
@@ -94,10 +94,8 @@ def _sets(overview: Overview) -> Iterator[str]:
         yield f"{count(held, 'set')} held: nightscan hold"
 
 
-def _row(run: RunSeen, seen: SetSeen | None, overview: Overview, wanted: int) -> list[str]:
-    outcome = run.outcome
-    assert outcome is not None  # noqa: S101 - only ended runs are asked for
-    copies = seen.copies if seen else ()
+def _row(run: RunSeen, outcome: Outcome, seen: SetSeen | None, overview: Overview) -> list[str]:
+    copies, wanted = seen.copies if seen else (), len(overview.stores)
     have, read, whole = f"{len(copies)} of {wanted}", "yes" if copies else "-", len(copies) >= wanted
     verified = sum(copy.verified_at is not None and not copy.problems for copy in copies)
     return [run.set_id.tier.value, str(run.set_id), ago(outcome.settled_at, overview.now),

@@ -1,4 +1,4 @@
-"""Where each set is: its copies against the rule of `rule`, three on two media, one of them elsewhere."""
+"""Where each set is: its copies against the 3-2-1 rule, three on two media, one of them elsewhere."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Copies:
         return 1 + sum(place.counts for place in self.places)
 
     @property
-    def media(self) -> int:
-        """On how many media they are."""
-        return len({self.live_medium, *(place.medium for place in self.places if place.counts)})
+    def media(self) -> frozenset[str]:
+        """On what media they are."""
+        return frozenset({self.live_medium, *(place.medium for place in self.places if place.counts)})
 
     @property
     def elsewhere(self) -> int:
@@ -66,7 +66,7 @@ class Copies:
     @property
     def kept(self) -> bool | None:
         """Whether the rule is kept; None where a store that does not answer may have the copy."""
-        if self.copies >= _COPIES and self.media >= _MEDIA and self.elsewhere:
+        if self.copies >= _COPIES and len(self.media) >= _MEDIA and self.elsewhere:
             return True
         return None if any(place.standing is Standing.UNKNOWN for place in self.places) else False
 
@@ -76,11 +76,15 @@ def plan_copies(overview: Overview) -> tuple[tuple[Copies, ...], tuple[Copies, .
     newest: dict[Tier, Copies] = {}
     others = []
     for each in sorted(overview.sets, key=lambda seen: seen.set_id.taken_at, reverse=True):
-        copies = Copies(each, tuple(_place(each, store) for store in overview.stores),
-                        overview.live_medium)
+        copies = copies_of(overview, each)
         if newest.setdefault(each.set_id.tier, copies) is not copies:
             others.append(copies)
     return tuple(newest[tier] for tier in Tier if tier in newest), tuple(others)
+
+
+def copies_of(overview: Overview, seen: SetSeen) -> Copies:
+    """Where one set is, in every store."""
+    return Copies(seen, tuple(_place(seen, store) for store in overview.stores), overview.live_medium)
 
 
 def keeps_rule(newest: Sequence[Copies]) -> bool | None:

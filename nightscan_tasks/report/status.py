@@ -7,7 +7,8 @@ from typing import Any
 
 from nightscan_tasks import wire
 from nightscan_tasks.language import Language
-from nightscan_tasks.ledger import Ending
+from nightscan_tasks.ledger import Ending, Outcome
+from nightscan_tasks.model import Tier
 from nightscan_tasks.report.rule import plan_rule
 from nightscan_tasks.watch.overview import Overview, RunSeen, SetSeen
 from nightscan_tasks.watch.problem import Problem
@@ -34,7 +35,7 @@ def as_json(overview: Overview, language: Language) -> dict[str, Any]:
         "alerts": [wire.plain(each) for each in overview.alerts],
         "under_way": [_running(each) for each in overview.running],
         "restoring": list(overview.restoring),
-        "last": {run.set_id.tier.value: _run(run, overview) for run in last_runs(overview)},
+        "last": {run.set_id.tier.value: _run(run, outcome, overview) for run, outcome in last_runs(overview)},
         "rule_3_2_1": wire.plain(plan_rule(overview)),
         "stores": [wire.plain(each) for each in overview.stores],
         "freshness": [wire.plain(each) for each in overview.freshness],
@@ -51,11 +52,13 @@ def as_json(overview: Overview, language: Language) -> dict[str, Any]:
     }
 
 
-def last_runs(overview: Overview) -> tuple[RunSeen, ...]:
-    """The newest ended run of each tier, in the order of the tiers."""
-    return tuple(run for tier in overview.tiers
-                 for run in [next((each for each in overview.runs
-                                   if each.outcome and each.set_id.tier is tier), None)] if run)
+def last_runs(overview: Overview) -> tuple[tuple[RunSeen, Outcome], ...]:
+    """The newest ended run of each tier, and how it ended, in the order of the tiers."""
+    newest: dict[Tier, tuple[RunSeen, Outcome]] = {}
+    for run in overview.runs:
+        if run.outcome:
+            newest.setdefault(run.set_id.tier, (run, run.outcome))
+    return tuple(newest[tier] for tier in overview.tiers if tier in newest)
 
 
 def last_set(overview: Overview, run: RunSeen) -> SetSeen | None:
@@ -85,8 +88,7 @@ def _running(running: RunningSeen) -> dict[str, Any]:
          "problem": work.message if work.phase.value == "failed" else None} for work in running.works]}
 
 
-def _run(run: RunSeen, overview: Overview) -> dict[str, Any]:
-    outcome, seen = run.outcome, last_set(overview, run)
-    told: dict[str, Any] = wire.plain(outcome) if outcome else {}
-    good = outcome is not None and outcome.ending is Ending.GOOD
-    return {**told, "good": good, "copies": [wire.plain(each) for each in seen.copies] if seen else []}
+def _run(run: RunSeen, outcome: Outcome, overview: Overview) -> dict[str, Any]:
+    seen = last_set(overview, run)
+    return {**wire.plain(outcome), "good": outcome.ending is Ending.GOOD,
+            "copies": [wire.plain(each) for each in seen.copies] if seen else []}
