@@ -17,6 +17,7 @@ from nightscan_tasks.errors import ManifestInvalid
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"\\')
 _PLAIN_BYTES = _PLAIN.encode()
 _SET = b'"set": "'  # no name can hold it: a quote in one is written as %22
+_PATH = b'{"path": "'
 
 
 class Kind(StrEnum):
@@ -89,6 +90,14 @@ def index_line(indexed: Indexed) -> bytes:
 def carried(line: bytes, set_id: str) -> bytes:
     """The line as a later set's index has it: one that tells of no earlier set tells of `set_id`."""
     return line if _SET in line else line[:-2] + _of_set(set_id).encode() + b"}\n"
+
+
+def path_of(line: bytes) -> bytes:
+    """The path that a line tells of, without reading the rest of it where it is as `index_line` writes it."""
+    name, end, _ = line[len(_PATH):].partition(b'"')
+    if not line.startswith(_PATH) or not end or b"\\" in name:  # `quoted` never leaves one
+        return read_index_line(line).entry.path
+    return unquote_to_bytes(name)
 
 
 def set_of(line: bytes) -> str:

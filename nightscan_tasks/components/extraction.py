@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nightscan_tasks.components.entry import Kind, agrees, read_index_line
+from nightscan_tasks.components.entry import Kind, agrees, path_of, read_index_line
 from nightscan_tasks.components.problems import Problems, shown
 from nightscan_tasks.components.restored import Restored
 from nightscan_tasks.components.tar_reader import Pieces, Stream, members
@@ -220,7 +220,7 @@ class _Run:
     def _want_next(self) -> None:
         """Look at the next line of the index before the entry comes: what is before that is left out."""
         self._wanted = next(self._index, b"") if self._index is not None else b""
-        self._wanted_path = read_index_line(self._wanted).entry.path if self._wanted else b""
+        self._wanted_path = path_of(self._wanted) if self._wanted else b""
 
     def _differ(self, what: str) -> None:
         if len(self._differing) <= _NAMED:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nightscan_tasks.apart import side_by_side
 from nightscan_tasks.components.exchange import FEW, move, sync_tree
-from nightscan_tasks.components.extraction import ExtractReport
+from nightscan_tasks.components.extraction import Extraction, ExtractReport
 from nightscan_tasks.components.files_source import Archives, Pair
 from nightscan_tasks.components.files_task import Crew, Recipe, Task, plan_processes
 from nightscan_tasks.components.paths import Paths
@@ -25,6 +25,7 @@ from nightscan_tasks.streams import Abandoned
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NAMED = 3
 _THREADS = 2
+_LITTLE_BYTES = 32 << 20
 
 Step = Callable[[str, bytes], None]
 """Told the name of a step, and of what, just before it is done."""
@@ -52,23 +53,37 @@ def _in_threads(task: Task, archives: Archives, pairs: tuple[Pair, ...], step: S
 
     def one(pair: Pair) -> None:
         _tell(step, pair)
-        with archives.opened(pair) as (chunks, index):
-            extraction.run(chunks, index=index, told=pair)
+        _unpack(extraction, archives, pair)
 
     _side_by_side([partial(one, pair) for pair in pairs], _THREADS, extraction.stop)
     return extraction.finish()
 
 
+def _unpack(extraction: Extraction, archives: Archives, pair: Pair) -> None:
+    with archives.opened(pair) as (chunks, index):
+        extraction.run(chunks, index=index, told=pair)
+
+
 def _in_processes(task: Task, recipe: Recipe, archives: Archives, pairs: tuple[Pair, ...],
                   step: Step | None) -> ExtractReport:
-    extraction = task.extraction()
-    crew = Crew(task, recipe, getattr(archives.source, "watch", None))
+    extraction, crew = task.extraction(), Crew(task, recipe, getattr(archives.source, "watch", None))
 
     def one(pair: Pair) -> None:
         _tell(step, pair)
-        extraction.add(crew.unpack(pair))
+        if pair.tar.plain_bytes > _LITTLE_BYTES:
+            extraction.add(crew.unpack(pair))
+            return
+        try:  # as what changed in a day: not worth a process
+            _unpack(extraction, archives, pair)
+        except BaseException:
+            crew.stop()
+            raise
 
-    _side_by_side([partial(one, pair) for pair in pairs], recipe.jobs, crew.stop)
+    def stop() -> None:
+        extraction.stop()
+        crew.stop()
+
+    _side_by_side([partial(one, pair) for pair in pairs], recipe.jobs, stop)
     return extraction.finish()
 
 

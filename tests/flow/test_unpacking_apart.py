@@ -15,7 +15,7 @@ from nightscan_tasks.apart import Apart
 from nightscan_tasks.audit import Action
 from nightscan_tasks.backup import Request
 from nightscan_tasks.codec import end_agent
-from nightscan_tasks.components import files_task
+from nightscan_tasks.components import files_task, files_unpacking
 from nightscan_tasks.components.files import fingerprint_tree
 from nightscan_tasks.errors import DigestMismatch, ProcessKilled
 from nightscan_tasks.model import FOREVER, Plan, Tier
@@ -32,6 +32,7 @@ USER_DATA = Plan(Tier.MANUAL, ("user_data",), FOREVER)
 @pytest.fixture(autouse=True)
 def little_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_task, "_MANY_FILES", 3)
+    monkeypatch.setattr(files_unpacking, "_LITTLE_BYTES", 0)
 
 
 @pytest.fixture
@@ -72,12 +73,14 @@ def test_archives_are_unpacked_by_a_process_each(
     same(site.root, tmp_path / "there" / "user_data")
 
 
-@pytest.mark.parametrize("reason", ["few files", "one job"])
+@pytest.mark.parametrize("reason", ["few files", "one job", "little in each"])
 def test_none_is_begun_without_a_reason(system: System, site: Any, tmp_path: Path,
                                         monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
     counted = Counted(monkeypatch)
     if reason == "few files":
         monkeypatch.setattr(files_task, "_MANY_FILES", 1000)
+    elif reason == "little in each":
+        monkeypatch.setattr(files_unpacking, "_LITTLE_BYTES", 1 << 20)
     else:
         system = System(load({**site.environ, "NIGHTSCAN_OFFSITE": "", "NIGHTSCAN_JOBS": "1"}))
     restored(system, tmp_path / "there")
@@ -94,7 +97,10 @@ def test_a_part_of_it_too(system: System, tmp_path: Path, monkeypatch: pytest.Mo
     assert len(found) == 9
 
 
-def test_damage_is_found_there_and_told_here(system: System, site: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("little_bytes", [0, 1 << 20])
+def test_damage_is_found_there_and_told_here(system: System, site: Any, tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch, little_bytes: int) -> None:
+    monkeypatch.setattr(files_unpacking, "_LITTLE_BYTES", little_bytes)
     path = artifact(site, "user_data.01.tar.gz")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
