@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from dataclasses import dataclass
 
-from tools.bootstrap import BootstrapError, apt_get, step
-
-_INSTALL_SECONDS = 600
+from tools import providing
 
 
 @dataclass(frozen=True)
@@ -27,28 +23,25 @@ class Program:
     @property
     def install(self) -> str:
         """How root gets it on Debian."""
-        return f"apt-get install --yes --no-install-recommends {self.package}"
+        return _install(self.package)
 
 
 RIVALS = (Program("restic", "restic"), Program("borg", "borgbackup"))
 
 
 def provide() -> None:
-    """Install what is missing, as root where there is apt-get; say what stays missing. Never fails."""
-    missing = [program for program in RIVALS if not program.there]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        wanted = " ".join(program.package for program in missing)
-        command = f"apt-get install --yes --no-install-recommends {wanted}"
-        try:
-            with step(f"to be measured against: {command}"):
-                apt_get(command, seconds=_INSTALL_SECONDS)
-        except BootstrapError as exc:
-            print(exc, file=sys.stderr)
-    for told in left_out():
-        print(told, file=sys.stderr)
+    """Install what is missing, as root where there is apt-get; else say what is missing. Never fails."""
+    packages = [program.package for program in RIVALS if not program.there]
+    if packages:
+        providing.provide(_install(*packages), doing="to be measured against",
+                          missing="\n".join(left_out()), without="the tables lack whoever is left out")
 
 
 def left_out() -> tuple[str, ...]:
     """A sentence for each that is not here: whom the tables lack, and how to get it."""
     return tuple(f"{program.name} is left out: it is not on PATH; on Debian, as root: {program.install}"
                  for program in RIVALS if not program.there)
+
+
+def _install(*packages: str) -> str:
+    return f"apt-get install --yes --no-install-recommends {' '.join(packages)}"
