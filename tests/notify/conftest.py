@@ -11,18 +11,15 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,8 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nightscan_tasks import notify
 from nightscan_tasks.notify import Channel, Message
 from nightscan_tasks.settings import load
+from tests import mail
+from tests.mail import PostOffice
 
-PASSWORD = "hunter2-and-more"
 _UNTIL_SECONDS = 60
 
 
@@ -170,38 +168,6 @@ def drip() -> Iterator[Drip]:
             thread.join()
 
 
-@dataclass
-class PostOffice:
-    """A mail server that keeps what it is handed."""
-
-    mails: list[EmailMessage] = field(default_factory=list)
-    envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
-    logins: list[bytes] = field(default_factory=list)
-    encrypted: list[bool] = field(default_factory=list)
-    refusals: dict[str, str] = field(default_factory=dict)
-    port: int = 0
-
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str,  # noqa: N802 - aiosmtpd's names
-                          _options: Any) -> str:
-        if address in self.refusals:
-            return self.refusals[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - as above
-        self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
-        self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(mail, EmailMessage)
-        self.mails.append(mail)
-        return "250 OK"
-
-    def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str,
-                     data: Any) -> AuthResult:
-        self.logins.append(data.login)
-        return AuthResult(success=data.password.decode() == PASSWORD, handled=False)
-
-
 @dataclass(frozen=True)
 class Certificate:
     """What a server shows, and what a client has to trust for it."""
@@ -228,39 +194,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return Certificate(context, path)
 
 
-class _Controller(Controller):  # type: ignore[misc]  # aiosmtpd has no types
-    """One whose port is free: it listens first, and tells then where."""
-
-    def _create_server(self) -> Any:
-        return self.loop.create_server(self._factory_invoker, host=self.hostname, port=0,
-                                       ssl=self.ssl_context)
-
-    def _trigger_server(self) -> None:
-        self.port = self.server.sockets[0].getsockname()[1]
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection((self.hostname, self.port)) as plain:
-            if self.ssl_context is not None:
-                client.wrap_socket(plain).close()
-
-
 @pytest.fixture
 def post_office() -> Iterator[Callable[..., PostOffice]]:
     """Start mail servers: `post_office(tls_context=…, auth_required=True)`."""
-    controllers: list[_Controller] = []
-
-    def open_one(*, ssl_context: ssl.SSLContext | None = None, **options: Any) -> PostOffice:
-        office = PostOffice()
-        controller = _Controller(office, hostname="127.0.0.1", authenticator=office.authenticate,
-                                 ssl_context=ssl_context, **options)
-        controller.start()
-        controllers.append(controller)
-        office.port = controller.port
-        return office
-
-    yield open_one
-    for controller in controllers:
-        controller.stop()
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(mail.post_office(**options))
 
 
 @pytest.fixture

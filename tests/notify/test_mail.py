@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nightscan_tasks.notify import Attachment, Message, NotDelivered, NotDeliveredYet, deliver, services
+from tests.mail import PASSWORD
 
-PASSWORD = "hunter2-and-more"
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")  # of the server, on loopback
 _LOGIN = {"NIGHTSCAN_SMTP_USER": "night@scan", "NIGHTSCAN_SMTP_PASSWORD": PASSWORD}
 

@@ -20,6 +20,8 @@ from nightscan_tasks.catalog import Catalog, signature_name
 from nightscan_tasks.codec import end_agent
 from nightscan_tasks.ledger import Ending, Outcome
 from nightscan_tasks.model import FOREVER, GUIDE_NAME, MANIFEST_NAME, Manifest, Plan, SetId, Tier
+from nightscan_tasks.restore import Choice, Targets, restore
+from nightscan_tasks.restore import Request as RestoreRequest
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
 
@@ -135,6 +137,11 @@ class Host:
         if manifest is not None:
             path.write_bytes(wire.encode(manifest))
         self.signature(set_id, store=store).write_bytes(self.keys.sign(by, path.read_bytes(), *words))
+
+    def unpack(self, system: System, **choice: Any) -> Any:
+        """A restore of the configuration into a folder."""
+        targets = Targets(root=self.folder / "unpacked")
+        return restore(system, RestoreRequest(Choice(**choice), ("system_config",), targets))
 
     def unsign(self, set_id: SetId, store: str = "backups") -> None:
         self.signature(set_id, store=store).unlink()

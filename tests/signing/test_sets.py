@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
-from nightscan_tasks import backup, wire
 from nightscan_tasks import drill as drills
 from nightscan_tasks.audit import Action
-from nightscan_tasks.backup.sealing import unsealed
-from nightscan_tasks.catalog import Catalog, signature_name
 from nightscan_tasks.errors import DigestMismatch, ManifestInvalid, SettingsError, Untrusted
-from nightscan_tasks.ledger import Ending
-from nightscan_tasks.model import FOREVER, GUIDE_NAME, MANIFEST_NAME, Plan, SetId, Tier
-from nightscan_tasks.replication import copy_set
-from nightscan_tasks.restore import Choice, Request, Targets, choose, restore
+from nightscan_tasks.model import GUIDE_NAME, MANIFEST_NAME, SetId
+from nightscan_tasks.restore import Choice, choose
 from nightscan_tasks.restore.reading import plain
-from nightscan_tasks.restore.recovering import recover
 from nightscan_tasks.signatures import Seal
 from nightscan_tasks.system import System
 from nightscan_tasks.tasks.answering import refuse_unsigned
@@ -36,12 +27,6 @@ from nightscan_tasks.verification import verify_set
 
 HOST, OTHER = "host@nightscan.example.org", "other@nightscan.example.org"
 WANTED = ("system_config",)
-
-
-def unpack(host: Any, system: System, **choice: Any) -> Any:
-    """A restore of the configuration into a folder."""
-    targets = Targets(root=host.folder / "unpacked")
-    return restore(system, Request(Choice(**choice), WANTED, targets))
 
 
 def read(system: System, set_id: SetId) -> Any:
@@ -60,7 +45,7 @@ def test_a_set_is_signed_in_every_store_and_restored(host: Any) -> None:
         for name in (MANIFEST_NAME, GUIDE_NAME):
             host.keys.gpg("--verify", str(host.signature(set_id, name, store)),
                           str(host.path(set_id, name, store)))
-    done = unpack(host, host.system)
+    done = host.unpack(host.system)
     assert any(f"signed by key {host.keys.fingerprint(HOST)[-16:]}" in note for note in done.notes)
     assert (host.folder / "unpacked/system_config/etc/crontab").exists()
 
@@ -133,7 +118,7 @@ def test_nothing_of_a_set_that_was_tampered_with_is_used(host: Any, attack: Call
     before = sorted(path for path in host.folder.rglob("*") if "audit" not in str(path))
     system = host.system
     with pytest.raises(Untrusted) as told:
-        unpack(host, system)
+        host.unpack(system)
     assert f"the newest set that is signed: --set {good}" in str(told.value)
     assert f"the copy in offsite is signed: --set {bad} --from offsite" in str(told.value)
     assert nothing_unpacked(host)
@@ -175,7 +160,7 @@ def test_an_old_set_in_the_folder_of_a_newer_one_is_not_that_one(host: Any) -> N
     shutil.rmtree(host.path(new, ""))
     shutil.copytree(host.path(old, ""), host.path(new, ""))
     with pytest.raises(ManifestInvalid, match=f"is the manifest of {old}"):
-        unpack(host, host.system, set_id=new)
+        host.unpack(host.system, set_id=new)
     assert nothing_unpacked(host)
 
 
@@ -183,7 +168,7 @@ def test_where_the_newer_sets_were_taken_away_it_is_said(host: Any) -> None:
     host.save(days_ago=9)
     new = host.save()
     shutil.rmtree(host.path(new, ""))
-    notes = unpack(host, host.system).notes
+    notes = host.unpack(host.system).notes
     assert any("was taken 9 days ago" in note for note in notes)
     assert any(f"the ledger knows of {new}, a newer good set" in note for note in notes)
 
@@ -194,9 +179,9 @@ def test_artifacts_of_two_signed_sets_cannot_be_swapped(host: Any) -> None:
     third = host.save(days_ago=2)
     shutil.copy(host.artifact(third), host.artifact(one))
     with pytest.raises(DigestMismatch):
-        unpack(host, host.system, set_id=one)
+        host.unpack(host.system, set_id=one)
     assert nothing_unpacked(host)
-    assert unpack(host, host.system, set_id=other).ending
+    assert host.unpack(host.system, set_id=other).ending
 
 
 # Whose signature counts.
@@ -212,7 +197,7 @@ def test_a_key_counts_by_its_fingerprint_or_that_of_its_signing_subkey(host: Any
                                     NIGHTSCAN_TRUSTED_SIGNERS=keys.fingerprint(name, row).lower())
         assert system.signatures.standing(system.catalog(), set_id).seal is Seal.GOOD
     with pytest.raises(Untrusted, match=f"{keys.fingerprint(name, 1)}, which is not trusted here"):
-        unpack(host, host.system)
+        host.unpack(host.system)
 
 
 def test_a_key_that_expired_since_still_counts_and_one_that_was_revoked_does_not(host: Any) -> None:
@@ -220,7 +205,7 @@ def test_a_key_that_expired_since_still_counts_and_one_that_was_revoked_does_not
     name = "expired@nightscan.example.org"
     host.resign(set_id, None, name, "--faked-system-time", "20240110T000000")
     system = host.with_settings(NIGHTSCAN_SIGNING_KEY="", NIGHTSCAN_TRUSTED_SIGNERS=keys.fingerprint(name))
-    assert any("which has expired since" in note for note in unpack(host, system).notes)
+    assert any("which has expired since" in note for note in host.unpack(system).notes)
     gone = "gone@nightscan.example.org"
     keys.make(gone)
     host.resign(set_id, by=gone)
@@ -237,12 +222,12 @@ def test_without_the_public_key_the_set_is_refused_and_what_to_import_is_said(
     system = host.with_settings(NIGHTSCAN_GPG_HOME=str(new_ring().home), NIGHTSCAN_SIGNING_KEY="",
                                 NIGHTSCAN_TRUSTED_SIGNERS=trusted)
     with pytest.raises(Untrusted, match=r"not in the key ring: `gpg --import`"):
-        unpack(host, system)
+        host.unpack(system)
     public = new_ring()
     public.gpg("--import", feed=host.keys.gpg("--export", HOST))
     system = host.with_settings(NIGHTSCAN_GPG_HOME=str(public.home))  # that name could be anybody's
     with pytest.raises(Untrusted, match="set NIGHTSCAN_TRUSTED_SIGNERS"):
-        unpack(host, system)
+        host.unpack(system)
     with pytest.raises(SettingsError, match="40 hexadecimal digits"):
         host.with_settings(NIGHTSCAN_TRUSTED_SIGNERS="0123456789ABCDEF")
 
@@ -266,8 +251,8 @@ def test_a_set_from_before_is_restored_where_a_person_answers_for_it_and_that_is
     old_format(host, set_id)
     system = host.system
     with pytest.raises(Untrusted, match="--unsigned"):
-        unpack(host, system)
-    done = unpack(host, system, unsigned=True)
+        host.unpack(system)
+    done = host.unpack(system, unsigned=True)
     assert any("it is not signed" in note for note in done.notes)
     (record,) = (each for each in system.audit.records().records if each.action == Action.UNSIGNED)
     assert (record.subject, record.facts["run"]) == (str(set_id), done.run_id)
@@ -292,9 +277,9 @@ def test_where_no_key_is_trusted_sets_are_used_and_it_is_said_what_they_are(host
     signed, unsigned = host.save(days_ago=1), host.save()
     old_format(host, unsigned)
     system = host.with_settings(NIGHTSCAN_SIGNING_KEY="")
-    assert any("it is not signed" in note for note in unpack(host, system).notes)
+    assert any("it is not signed" in note for note in host.unpack(system).notes)
     shutil.rmtree(host.folder / "unpacked")
-    assert any("it is signed (not checked)" in note for note in unpack(host, system, set_id=signed).notes)
+    assert any("it is signed (not checked)" in note for note in host.unpack(system, set_id=signed).notes)
     assert all(each.action != Action.UNSIGNED for each in system.audit.records().records)
 
 
@@ -310,137 +295,3 @@ def test_of_a_set_without_hashes_of_blocks_nothing_is_unpacked_before_all_of_it_
     with (pytest.raises(DigestMismatch, match="bytes expected"),
           plain(system, system.catalog(), manifest, artifact)):
         pytest.fail("it was opened")
-
-
-# What becomes of signatures on their way.
-
-def test_a_copy_is_of_the_exact_bytes_and_its_signatures_hold(host: Any) -> None:
-    set_id = host.save(NIGHTSCAN_OFFSITE="")
-    host.edit(set_id, lambda facts: facts.update(colour="of a later version"))  # lost by whoever encodes anew
-    host.resign(set_id)
-    system = host.system
-    target = system.store("offsite")
-    copy_set(system.primary, target, system.catalog().get(set_id))
-    for name in (MANIFEST_NAME, GUIDE_NAME):
-        assert host.path(set_id, name).read_bytes() == host.path(set_id, name, "offsite").read_bytes()
-    assert verify_set(Catalog(target), Catalog(target).get(set_id), clock=system.clock,
-                      signatures=system.signatures).problems == ()
-    assert unpack(host, system, store="offsite").store == "offsite"
-
-
-def test_two_that_settle_one_run_at_once_leave_a_manifest_that_is_signed(host: Any) -> None:
-    set_id, system = host.save(), host.system
-    catalog = system.catalog()
-    later = replace(catalog.get(set_id), settled_at=datetime.now(UTC) + timedelta(seconds=1))
-    catalog.publish(later, sign=system.signer.sign if system.signer else None)
-    assert catalog.get(set_id) != later
-    assert system.signatures.standing(catalog, set_id).seal is Seal.GOOD
-    assert host.path(set_id, signature_name(MANIFEST_NAME, wire.encode(later))).exists()
-    catalog.delete(set_id)
-    assert not host.path(set_id, "").exists() or list(host.path(set_id, "").iterdir()) == []
-
-
-def test_the_signature_is_there_before_the_set_is(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    kind = type(host.system.primary)
-    put = kind.put
-
-    def recorded(store: Any, key: str, *words: Any, **options: Any) -> Any:
-        order.append(key)
-        return put(store, key, *words, **options)
-
-    monkeypatch.setattr(kind, "put", recorded)
-    set_id = host.save(NIGHTSCAN_OFFSITE="")
-    papers = [key.rpartition("/")[2] for key in order
-              if key.startswith(f"{set_id}/") and (MANIFEST_NAME in key or GUIDE_NAME in key)]
-    assert [name.endswith(".asc") for name in papers] == [True, False, True, False]
-    assert papers[-1] == MANIFEST_NAME
-
-
-def test_a_set_that_cannot_be_signed_is_kept_and_the_run_is_degraded(host: Any) -> None:
-    outcome = host.run(NIGHTSCAN_SIGNING_KEY="expired@nightscan.example.org")
-    assert outcome.ending is Ending.DEGRADED
-    assert any("the set is not signed" in note and "it expired" in note for note in outcome.notes)
-    assert host.system.catalog().get(outcome.set_id).complete
-    with pytest.raises(Untrusted):
-        unpack(host, host.system)
-
-
-def test_settling_again_signs_nothing_that_others_wrote(host: Any) -> None:
-    set_id = host.save()
-    edit_manifest(host, set_id)
-    system = host.system
-    backup.settle(system, system.catalog().get(set_id).run_id)
-    assert system.signatures.standing(system.catalog(), set_id).seal is Seal.MISSING
-
-
-def made_up(record: dict[str, Any]) -> None:
-    record["report"]["notes"] = ["evil"]
-
-
-def not_signed(record: dict[str, Any]) -> None:
-    record["signature"] = ""
-
-
-@pytest.mark.parametrize("forge", [made_up, not_signed, None])
-def test_the_key_signs_nothing_that_others_wrote_into_the_ledger(
-        host: Any, forge: Callable[[Any], None] | None) -> None:
-    system = host.with_settings(NIGHTSCAN_OFFSITE="")
-    run = backup.open_run(system, backup.Request(Plan(Tier.DAILY, WANTED, FOREVER))).run
-    backup.start(system, run)
-    backup.dump(system, run.run_id, "system_config")
-    path = host.folder / "backups/runs" / run.run_id / "part.system_config.json"
-    record = json.loads(path.read_text())
-    if forge is not None:
-        forge(record)
-        path.write_text(json.dumps(record))
-    outcome = backup.settle(system, run.run_id)
-    assert outcome
-    doubts = [note for note in outcome.notes if "the record of system_config in the ledger is" in note]
-    assert bool(doubts) is (forge is not None)
-    assert outcome.ending is (Ending.DEGRADED if doubts else Ending.GOOD)
-    seal = system.signatures.standing(system.catalog(), run.set_id).seal
-    assert seal is (Seal.MISSING if doubts else Seal.GOOD)
-
-
-def test_a_record_that_was_signed_for_one_run_counts_in_no_other(host: Any) -> None:
-    set_id = host.save()
-    run_id = f"daily-{str(set_id).partition('/')[2]}"
-    record = host.system.ledger.part(run_id, "system_config")
-    assert list(unsealed(host.system, run_id, [record])) == []
-    assert "BAD signature" in next(iter(unsealed(host.system, f"{run_id[:-3]}59Z", [record])))
-
-
-def test_a_listing_asks_gpg_for_nothing_and_reads_each_manifest_once(
-        host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_ids = [host.save(days_ago=day, NIGHTSCAN_OFFSITE="") for day in range(3)]
-    host.unsign(set_ids[1])
-    monkeypatch.setenv("PATH", "/nowhere")
-    catalog = host.system.catalog()
-    opened: list[str] = []
-    kind = type(catalog.store)
-    original = kind.open
-
-    def counted(store: Any, key: str) -> Any:
-        opened.append(key)
-        return original(store, key)
-
-    monkeypatch.setattr(kind, "open", counted)
-    assert [found.signed for found in catalog.seen()] == [True, False, True]
-    assert opened == [set_id.key(MANIFEST_NAME) for set_id in set_ids]
-
-
-def test_a_recovery_refuses_what_is_not_signed_before_it_fetches_anything(host: Any) -> None:
-    set_id = host.save()
-
-    def pretend(facts: dict[str, Any]) -> None:
-        report = facts["components"]["system_config"]
-        facts["components"] |= dict.fromkeys(("database", "redis", "user_data"), report)
-        some = facts["artifacts"][0] | {"plain_sha256": "0" * 64}
-        facts["artifacts"] += [some | {"name": f"{name}.x", "component": name, "part": name}
-                               for name in ("database", "redis", "user_data")]
-    host.edit(set_id, pretend, "offsite")
-    shutil.rmtree(host.folder / "backups")
-    with pytest.raises(Untrusted):
-        recover(host.system, str(host.folder / "offsite"))
-    assert not host.path(set_id, "").exists()

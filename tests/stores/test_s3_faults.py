@@ -13,22 +13,7 @@ from typing import Any
 import pytest
 
 from nightscan_tasks.errors import AlreadyExists, NightscanError, StoreError, StoreRefused
-from nightscan_tasks.stores.base import Store
-from nightscan_tasks.stores.retrying import Retrying
-
-PART_BYTES = 5 << 20
-LARGE = bytes(range(256)) * (PART_BYTES // 256) + b"and a second part" * 10_000
-HUGE = LARGE * 2
-
-
-def read(store: Store, key: str) -> bytes:
-    with store.open(key) as chunks:
-        return b"".join(map(bytes, chunks))
-
-
-def pieces(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), 1_000_000):
-        yield content[start:start + 1_000_000]
+from tests.stores.asking import ASKING, HUGE, LARGE, PART_BYTES, pieces, read, writes
 
 
 def in_words(value: object) -> str:
@@ -36,10 +21,6 @@ def in_words(value: object) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return str(getattr(value, "__name__", value))
-
-
-def writes(asked: Any) -> bool:
-    return bool(asked.method in {"PUT", "POST"})
 
 
 def carries(asked: Any) -> bool:
@@ -227,18 +208,6 @@ def test_a_slow_server_is_waited_for(s3_place: Any, proxy: Any) -> None:
     assert [entry.key for entry in store.list()] == ["x"]
 
 
-ASKING: dict[str, Callable[[Store], object]] = {
-    "put": lambda store: store.put("x", [b"x"]),
-    "put in parts": lambda store: store.put("x", pieces(LARGE)),
-    "open": lambda store: read(store, "x"),
-    "stat": lambda store: store.stat("x"),
-    "list": lambda store: [*store.list()],
-    "delete": lambda store: store.delete("x"),
-    "sweep": lambda store: store.sweep(datetime.now(UTC)),
-    "probe": lambda store: store.probe(),
-}
-
-
 @pytest.mark.parametrize("ask", ASKING)
 def test_a_missing_bucket_is_refused_whatever_is_asked(s3_place: Any, proxy: Any, ask: str) -> None:
     """As Amazon answers; SeaweedFS would make the bucket, unless it is told not to."""
@@ -362,57 +331,6 @@ def test_a_missing_folder_for_large_parts_is_named(s3_place: Any, tmp_path: Path
     store = s3_place.store(cutter={"held_bytes": 1, "temp_dir": tmp_path / "none"})
     with pytest.raises(StoreRefused, match=r"none.*NIGHTSCAN_TEMP_DIR"):
         store.put("x", pieces(LARGE))
-
-
-def test_retrying_asks_again_what_may_be_asked_again(s3_place: Any, proxy: Any) -> None:
-    s3_place.store().put("x", [b"content"])
-    pauses: list[float] = []
-    store = Retrying(s3_place.store(endpoint=proxy.endpoint), attempts=3, pause=pauses.append)
-    asks: dict[str, Callable[[], object]] = {
-        **{name: lambda name=name: ASKING[name](store)  # type: ignore[misc]
-           for name in ("open", "stat", "list", "probe", "delete")},
-        "put of a list": lambda: store.put("x", [b"content"])}
-    for ask in asks.values():
-        # A put that failed asks, by a HEAD, whether it was done all the same.
-        proxy.breaks(lambda asked: asked.method != "HEAD", times=2, status=503, code="SlowDown")
-        proxy.breaks(lambda _asked, only=ask is asks["stat"]: only, times=2, status=503,
-                     code="SlowDown")
-        ask()
-        proxy.mend()
-    assert len(pauses) == 2 * len(asks)
-    assert all(0.25 <= pause <= 1 for pause in pauses)
-    assert pauses[0] <= 0.5 <= pauses[1]
-
-
-def test_retrying_gives_up_after_its_attempts(s3_place: Any, proxy: Any) -> None:
-    pauses: list[float] = []
-    store = Retrying(s3_place.store(endpoint=proxy.endpoint), attempts=3, pause=pauses.append)
-    proxy.breaks(status=500, code="InternalError")
-    with pytest.raises(StoreError):
-        store.stat("x")
-    assert len(proxy.asked) == 3
-    assert len(pauses) == 2
-
-
-def never(seconds: float) -> None:
-    pytest.fail(f"it waited {seconds} s for another try")
-
-
-@pytest.mark.parametrize(("chunks", "if_absent"), [
-    (pieces(b"a stream"), False), ([b"a list"], True)], ids=["a stream", "exclusive"])
-def test_retrying_does_not_repeat_what_could_differ(
-        s3_place: Any, proxy: Any, chunks: Any, if_absent: bool) -> None:
-    store = Retrying(s3_place.store(endpoint=proxy.endpoint), pause=never)
-    proxy.breaks(writes, status=500, code="InternalError")
-    with pytest.raises(StoreError):
-        store.put("x", chunks, if_absent=if_absent)
-
-
-def test_retrying_does_not_repeat_what_is_refused(s3_place: Any, proxy: Any) -> None:
-    store = Retrying(s3_place.store(endpoint=proxy.endpoint), pause=never)
-    proxy.breaks(status=403, code="AccessDenied")
-    with pytest.raises(StoreRefused):
-        store.stat("x")
 
 
 def test_many_threads_share_one_store(s3_place: Any) -> None:
