@@ -35,6 +35,7 @@ _USER_DATA = "user_data"
 # Beginning a process takes 0.4 s of a processor: what threads take longer for by waiting for each other.
 _LARGE_BYTES = 200 << 20
 _MANY_FILES = 10_000
+_FIRST_PAUSE_SECONDS = 0.03  # as for the database's snapshot, which is taken in a moment
 
 
 def run_local(system: System, request: Request, *, watch: Watch | None = None,
@@ -180,9 +181,11 @@ def _again(system: System, action: Callable[[], object], sleep: Callable[[float]
 
 
 def _patiently(action: Callable[[], T], sleep: Callable[[float], None]) -> T:
-    """Wait for as long as somebody else is at it."""
+    """Wait for as long as somebody else is at it; ever longer between two looks, up to a second."""
+    pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
             return action()
         except Busy:
-            sleep(1)
+            sleep(pause)
+            pause = min(2 * pause, 1.0)

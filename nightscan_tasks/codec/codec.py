@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
 from isal import igzip, isal_zlib
 
-from nightscan_tasks.codec.keys import home_options, inspect_recipient
+from nightscan_tasks.codec.keys import RecipientKey, home_options, inspect_recipient
 from nightscan_tasks.codec.members import blocks, compressed, shrinks, stored
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed, ProcessKilled
 from nightscan_tasks.model import Buffer, Chunks
@@ -83,12 +84,17 @@ class Codec:
             yield _decrypted(program, feed)
 
     def _encryption(self) -> Program:
+        return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet",
+                        "--no-random-seed-file", "--no-auto-check-trustdb", "--trust-model", "always",
+                        "--compress-algo", "none", "--encrypt", "-r", self._key.fingerprint], stdin=True)
+
+    @cached_property
+    def _key(self) -> RecipientKey:
+        """The key to encrypt for, looked for once; an error where it cannot be used, and then again."""
         key = inspect_recipient(self.recipient, self.home)
         if not key.usable:
             raise EncryptionFailed(key.problem)
-        return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet",
-                        "--no-random-seed-file", "--no-auto-check-trustdb", "--trust-model", "always",
-                        "--compress-algo", "none", "--encrypt", "-r", key.fingerprint], stdin=True)
+        return key
 
     def _decryption(self) -> Program:
         # Without a passphrase file an agent may know it; nobody is there to be asked.

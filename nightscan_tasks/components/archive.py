@@ -19,7 +19,7 @@ from nightscan_tasks.components.attributes import Owners, extended
 from nightscan_tasks.components.changes import Change
 from nightscan_tasks.components.entry import Entry, Kind, read_index_line, set_of
 from nightscan_tasks.components.index import Index
-from nightscan_tasks.components.listing import ROOT, FolderFacts, Listed, read_line
+from nightscan_tasks.components.listing import ROOT, FolderFacts, Listed, inode_of, path_of, read_line
 from nightscan_tasks.components.problems import Problems
 from nightscan_tasks.components.sparse import extents_of
 from nightscan_tasks.components.tree import Tree
@@ -28,6 +28,7 @@ from nightscan_tasks.model import Chunks
 _BLOCK_BYTES = 1 << 20
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 CHANGED = "changed while it was read"
+_FOLDER, _FILE = b"d ", b"f "  # how a list's lines begin
 
 
 class Archive:
@@ -81,11 +82,13 @@ class Archive:
 
     def _parts(self) -> Iterator[bytes | _Content]:
         for line, cached in self._changes:
+            self._index.line = line
+            if cached and self._carry(line, cached):
+                continue
             listed = read_line(line)
             mine = listed.archive == self._number
-            self._index.line = line
-            if cached and not listed.folder and self._carry(listed, cached):
-                continue
+            if cached and (mine or not listed.folder):
+                self._index.drop(cached)
             if listed.folder:
                 yield self._folder(listed, listed.folder, counts=mine)
             elif not mine:
@@ -99,23 +102,25 @@ class Archive:
             else:
                 yield from self._plain(listed, Kind.SYMLINK if listed.kind == "l" else Kind.FIFO)
 
-    def _carry(self, listed: Listed, cached: bytes) -> bool:
-        """Leave an entry to the set that has it; False if that cannot be."""
-        if listed.inode:  # its names have to stay together
+    def _carry(self, line: bytes, cached: bytes) -> bool:
+        """Leave an entry to the set that has it; False if that cannot be, as for every folder."""
+        if line.startswith(_FOLDER):
+            return False
+        if inode := inode_of(line):  # its names have to stay together
             entry = read_index_line(cached).entry
             if entry.kind is Kind.HARD_LINK and entry.target not in self._carried_links:
                 return False
-        if self._rehash and listed.kind == "f" and not self._is_as_saved(listed, cached):
+        if self._rehash and line.startswith(_FILE) and not self._is_as_saved(path_of(line), cached):
             return False
-        if listed.inode and entry.kind is Kind.FILE:
+        if inode and entry.kind is Kind.FILE:
             self._carried_links.add(entry.path)
         self._index.carry(cached)
         self.carried_from.add(set_of(cached))
         return True
 
-    def _is_as_saved(self, listed: Listed, cached: bytes) -> bool:
+    def _is_as_saved(self, path: bytes, cached: bytes) -> bool:
         try:
-            descriptor = self._tree.open(listed.path)
+            descriptor = self._tree.open(path)
         except OSError:
             return False
         with os.fdopen(descriptor, "rb", buffering=0) as file:

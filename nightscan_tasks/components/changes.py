@@ -6,6 +6,7 @@ Both are in the order of a walk, and only a line that is the same in every lette
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -26,11 +27,13 @@ class Change(NamedTuple):
 
 
 def compare(lines: Iterable[bytes], cached: Iterator[Cached], *, number: int, order: Order,
-            gone: Callable[[bytes], None]) -> Iterator[Change]:
+            gone: Callable[[bytes], None], drop: Callable[[bytes], None]) -> Iterator[Change]:
     """Every line of archive `number`, and every folder. `gone` is told each path that is saved, but is no
-    longer there, or has become something else.
+    longer there, or has become something else; `drop` the index's line of each entry that is in no `Change`,
+    but for a folder that another archive counts.
     """
-    saved = _Saved(cached, order, gone)
+    counted = re.compile(b"d %d |[^d]" % number).match
+    saved = _Saved(cached, order, gone, lambda old: drop(old.indexed) if counted(old.line) else None)
     for line in _ours(lines, number):
         if line.startswith(_SPOKEN):
             yield Change(line)
@@ -39,62 +42,72 @@ def compare(lines: Iterable[bytes], cached: Iterator[Cached], *, number: int, or
     saved.end()
 
 
-def unchanged(lines: Iterable[bytes], cached: Iterator[Cached], *, number: int,
+def unchanged(lines: Iterable[bytes], saved: Iterator[bytes], *, number: int,
               noted: Callable[[bytes], None]) -> bool:
-    """Whether an archive of these lines would hold just what is saved already; `noted` is told the notes."""
+    """Whether an archive of these lines would hold just what is saved already, of which there are the lines.
+
+    `noted` is told the notes.
+    """
+    old = next(saved, None)
     for line in _ours(lines, number):
-        if line.startswith(b"u "):
-            return False
-        if line.startswith(b"n "):
+        if line == old:  # a note never is, nor what cannot be read: neither is ever saved
+            old = next(saved, None)
+        elif line.startswith(b"n "):
             noted(path_of(line))
-            continue
-        old = next(cached, None)
-        if old is None or old.line != line:
+        else:
             return False
-    return next(cached, None) is None
+    return old is None
 
 
 def _ours(lines: Iterable[bytes], number: int) -> Iterator[bytes]:
-    ours = b"%d" % number
-    for line in lines:
-        kind, archive, _ = line.split(b" ", 2)
-        if archive == ours or kind == b"d":
-            yield line
+    """The lines of archive `number`, and every folder's."""
+    return filter(re.compile(b"d |. %d " % number).match, lines)
 
 
 class _Saved:
     """What is saved, read along with the list."""
 
-    def __init__(self, cached: Iterator[Cached], order: Order, gone: Callable[[bytes], None]) -> None:
+    def __init__(self, cached: Iterator[Cached], order: Order, gone: Callable[[bytes], None],
+                 drop: Callable[[Cached], None]) -> None:
         self._cached = cached
         self._order = order
         self._gone = gone
+        self._drop = drop
         self._next = next(cached, None)
 
     def of(self, line: bytes) -> bytes:
         """The index's line of just this one; empty where there is none."""
         old = self._next
-        if old is None or old.line != line:  # nearly every line of nearly every set is the same
-            old = self._skip_to(path_of(line))
-        if old is None or path_of(old.line) != path_of(line):
+        if old is not None and old.line == line:  # nearly every line of nearly every set is the same
+            self._next = next(self._cached, None)
+            return old.indexed
+        path = path_of(line)
+        old = self._skip_to(path)
+        if old is None or path_of(old.line) != path:
             return b""
         self._next = next(self._cached, None)
+        if old.line == line:
+            return old.indexed
         if old.line[:2] != line[:2]:
-            self._gone(path_of(line))
-        return old.indexed if old.line == line else b""
+            self._gone(path)
+        self._drop(old)
+        return b""
 
     def end(self) -> None:
         """No more lines: what is left is gone."""
         while self._next is not None:
-            self._gone(path_of(self._next.line))
-            self._next = next(self._cached, None)
+            self._leave(self._next)
 
     def _skip_to(self, path: bytes) -> Cached | None:
         place = self._order(path)
         while self._next is not None and self._order(path_of(self._next.line)) < place:
-            self._gone(path_of(self._next.line))
-            self._next = next(self._cached, None)
+            self._leave(self._next)
         return self._next
+
+    def _leave(self, old: Cached) -> None:
+        self._gone(path_of(old.line))
+        self._drop(old)
+        self._next = next(self._cached, None)
 
 
 def walk_order(folders: tuple[bytes, ...]) -> Order:

@@ -40,8 +40,9 @@ class Exclusion:
     def matches(self, path: bytes, *, folder: bool) -> bool:
         """Whether this path, relative to the root, is left out; what is in it then is too."""
         names = self._folder_names if folder else self._names
-        return (names.match(path.rpartition(b"/")[2]) is not None
-                or any(_matches(path, pattern, folder=folder) for pattern in self._paths))
+        if names.match(path.rpartition(b"/")[2]):
+            return True
+        return bool(self._paths) and any(_matches(path, pattern, folder=folder) for pattern in self._paths)
 
 
 def _any(patterns: Iterable[bytes]) -> re.Pattern[bytes]:

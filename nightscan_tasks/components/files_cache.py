@@ -120,6 +120,7 @@ class Cache:
     def __init__(self, folder: Path, part: str, *, index_sha256: str, rules: str) -> None:
         self._path = folder / part / index_sha256
         self._rules = rules
+        self._last = b""
 
     def there(self) -> bool:
         """Whether there is one, made by these rules."""
@@ -146,12 +147,18 @@ class Cache:
                 indexed, _, listed = line.partition(b"\t")
                 yield Cached(indexed + b"\n", listed)
 
+    def lines(self) -> Iterator[bytes]:
+        """The entries' lines in the list alone. `CacheDamaged` as above."""
+        for line in self._read():
+            if not line.startswith(_TRAILER):
+                yield line.partition(b"\t")[2]
+
     def fingerprint(self) -> Mapping[str, Json]:
         """Of all its entries. `CacheDamaged` as above."""
-        line = b""
-        for line in self._read():  # noqa: B007 - the last one
-            pass
-        return cast("Mapping[str, Json]", json.loads(line.removeprefix(_TRAILER)))
+        if not self._last:
+            for _ in self._read():
+                pass
+        return cast("Mapping[str, Json]", json.loads(self._last.removeprefix(_TRAILER)))
 
     def _read(self) -> Iterator[bytes]:
         """The lines after the first, to the last, without their ends."""
@@ -169,6 +176,7 @@ class Cache:
             raise CacheDamaged(f"{self._path}: {exc}") from exc
         if not line.startswith(_TRAILER):
             raise CacheDamaged(f"{self._path} is cut short")
+        self._last = line
 
 
 def rules_digest(*rules: object) -> str:

@@ -15,6 +15,7 @@ from nightscan_tasks.components.files_dump import INDEX, FilesDump, Increment, R
 from nightscan_tasks.components.index import Index
 from nightscan_tasks.components.problems import Problems
 from nightscan_tasks.components.tree import Tree
+from nightscan_tasks.components.treeprint import Fingerprint
 from nightscan_tasks.model import Artifact
 
 Lines = Callable[[], AbstractContextManager[Iterator[bytes]]]
@@ -36,24 +37,27 @@ class Increments:
 
     def open(self, stack: ExitStack, part: str, *, number: int, tree: Tree, lines: Lines, base: Base) -> Dump:
         """The part as it has to be saved: not at all, what changed, or in full."""
-        cache = self._cache(part, base.artifacts)
-        if cache and not base.rehash:
+        cache, fingerprint = self._cache(part, base.artifacts), Fingerprint()
+        if cache:
             try:
-                if dump := _unchanged(cache, number, lines, base):
+                if not base.rehash and (dump := _unchanged(cache, number, lines, base)):
                     return dump
+                fingerprint = Fingerprint.of(cache.fingerprint())
             except CacheDamaged:
                 cache.forget()
                 cache = None
         writer = CacheWriter(self.state_dir, part, self.rules)
         stack.callback(writer.close)
-        index = stack.enter_context(Index(self.temp_dir, cache=writer, set_id=str(base.set_id)))
+        index = stack.enter_context(Index(self.temp_dir, cache=writer, set_id=str(base.set_id),
+                                          fingerprint=fingerprint))
         listed = stack.enter_context(lines())
         if cache is None:
             archive = Archive(tree, map(Change, listed), index, number=number, before=self.before)
             return FilesDump(part, archive, index, cache=writer)
         removed = Removed()
         stack.callback(removed.close)
-        changes = compare(listed, _entries(cache), number=number, order=self.order, gone=removed.add)
+        changes = compare(listed, _entries(cache), number=number, order=self.order, gone=removed.add,
+                          drop=index.drop)
         archive = Archive(tree, changes, index, number=number, rehash=base.rehash, before=self.before)
         stamp = str(base.set_id).partition("/")[2]
         return Increment(f"{part}.{stamp}", archive, index, removed=removed, artifacts=base.artifacts,
@@ -71,7 +75,7 @@ class Increments:
 def _unchanged(cache: Cache, number: int, lines: Lines, base: Base) -> Unchanged | None:
     problems = Problems()
     with lines() as listed:
-        if not unchanged(listed, cache.entries(), number=number, noted=problems.note_listed):
+        if not unchanged(listed, cache.lines(), number=number, noted=problems.note_listed):
             return None
     fingerprint = cache.fingerprint()
     cache.used()

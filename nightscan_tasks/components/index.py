@@ -30,11 +30,12 @@ class Index:
 
     What is compressed lies in memory up to 8 MiB, then in an unnamed file in `temp_dir`. A `cache` is told
     each entry, and the `line` of the list that it was read for, as sets after `set_id` will have it.
+    `fingerprint` is that of the earlier set whose entries are carried or dropped, if there is one.
     """
 
     def __init__(self, temp_dir: Path | None = None, *, cache: CacheWriter | None = None,
-                 set_id: str = "") -> None:
-        self.fingerprint = Fingerprint()
+                 set_id: str = "", fingerprint: Fingerprint | None = None) -> None:
+        self.fingerprint = fingerprint or Fingerprint()
         self.line = b""
         self._cache = cache
         self._set_id = set_id
@@ -76,12 +77,18 @@ class Index:
             self._cache.add(carried(line, self._set_id), self.line)
 
     def carry(self, line: bytes) -> None:
-        """An entry that an earlier set has: its line in that set's index, as a later one has it."""
-        indexed = read_index_line(line)
-        self.fingerprint.add(indexed.entry, indexed.sha256)
+        """An entry that an earlier set has: its line in that set's index, as a later one has it.
+
+        It is in the fingerprint already, so it need not be read: of very many files few change in a day.
+        """
         self._write(line)
         if self._cache:
             self._cache.add(line, self.line)
+
+    def drop(self, line: bytes) -> None:
+        """An entry that the earlier set has, by its line there, and this one has otherwise, or no more."""
+        indexed = read_index_line(line)
+        self.fingerprint.remove(indexed.entry, indexed.sha256)
 
     def chunks(self) -> Chunks:
         """The index from its start: JSON lines. Call it after the last entry."""

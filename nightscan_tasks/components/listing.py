@@ -122,6 +122,11 @@ def listed_bytes(line: bytes, archive: int) -> int:
     return int(fields[3]) if kind == b"f" and len(fields) > _ALL_FACTS and int(number) == archive else 0
 
 
+def inode_of(line: bytes) -> bytes:
+    """`DEVICE:INODE` of a file with several names; empty for all else but folders."""
+    return _inode(line.split(b" ", 3)[2])
+
+
 def path_of(line: bytes) -> bytes:
     """The path that a line is about, and nothing else of it."""
     return _unescaped(line.split(b" ", 3)[3])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from nightscan_tasks.components.entry import Entry, Kind
 from nightscan_tasks.model import Json
@@ -34,19 +35,33 @@ class Fingerprint:
     content_bytes: int = 0
     _digest: int = 0
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Json]) -> Self:
+        """From the form that reports and manifests hold."""
+        counts = {name: int(str(facts.get(name, 0))) for name in _COUNTS.values()}
+        return cls(**counts, content_bytes=int(str(facts.get("bytes", 0))),
+                   _digest=int(str(facts.get("digest", "0")), 16))
+
     def add(self, entry: Entry, sha256: str) -> None:
         """Count an entry; `sha256` is of a file's content, empty for what has none."""
+        self._count(entry, sha256, 1)
+
+    def remove(self, entry: Entry, sha256: str) -> None:
+        """Count an entry no more, which was added."""
+        self._count(entry, sha256, -1)
+
+    def _count(self, entry: Entry, sha256: str, sign: int) -> None:
         count = _COUNTS[entry.kind]
-        setattr(self, count, getattr(self, count) + 1)
+        setattr(self, count, getattr(self, count) + sign)
         kind, content = entry.kind, entry.target
         if kind is Kind.FILE:
-            self.content_bytes += entry.content_bytes
+            self.content_bytes += sign * entry.content_bytes
         if kind is Kind.FILE or kind is Kind.HARD_LINK:
             kind, content = Kind.FILE, sha256.encode()
         # No name and no target holds a NUL byte.
         facts = b"%s\0%o\0%d\0%s\0%s" % (
             kind.encode(), entry.mode, entry.mtime_ns, content, entry.path)
-        self._digest = (self._digest + int.from_bytes(hashlib.sha256(facts).digest())) % _MODULUS
+        self._digest = (self._digest + sign * int.from_bytes(hashlib.sha256(facts).digest())) % _MODULUS
 
     def as_json(self) -> dict[str, Json]:
         """The form that reports and manifests hold."""

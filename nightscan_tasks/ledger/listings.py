@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -14,14 +15,16 @@ from nightscan_tasks.stores.base import Store
 
 _GZIP_WBITS = 31
 _LINES = 1000
+_one_at_a_time = threading.Lock()
 
 
 @contextmanager
 def shared_lines(store: Store, key: str, produce: Callable[[], Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
     """The lines, without newlines, of the list at `key`; `produce` makes it where there is none yet."""
-    if store.stat(key) is None:
-        with suppress(AlreadyExists):  # another part was first: its list is everybody's
-            store.put(key, _packed(produce()), if_absent=True)
+    with _one_at_a_time:  # a second thread would walk the same files, and throw away what it found
+        if store.stat(key) is None:
+            with suppress(AlreadyExists):  # another part was first: its list is everybody's
+                store.put(key, _packed(produce()), if_absent=True)
     with store.open(key) as chunks:
         yield _unpacked(chunks)
 
