@@ -124,11 +124,15 @@ class Program:
     def output(self) -> Iterator[bytes]:
         """The output to its end, in pieces of at most 1 MiB; says nothing of how the program ended."""
         buffer = memoryview(bytearray(CHUNK_BYTES))
-        half = _capacity_bytes(self.stdout) // 2
-        while count := self.stdout.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered
+        while count := self.readinto(buffer):
             yield bytes(buffer[:count])
-            if count < half:
-                time.sleep(_PAUSE_SECONDS)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """The next of the output into `buffer`; 0 at its end, which says nothing of how the program ended."""
+        count: int = self.stdout.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
+        if 0 < count < min(len(buffer), _capacity_bytes(self.stdout) // 2):
+            time.sleep(_PAUSE_SECONDS)
+        return count
 
     def chunks(self) -> Chunks:
         """The output to its end, then the exit status: a stream that ends without an error is whole."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from mmap import mmap
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -115,7 +116,8 @@ def _compared(chunks: Iterable[Buffer], prefixes: Sequence[str], block_bytes: in
 def _collected(chunks: Iterable[Buffer], block_bytes: int) -> Iterator[memoryview]:
     """The stream in blocks of that size; the last may be shorter."""
     # One is filled, one waits, one is used.
-    ring = cycle([memoryview(bytearray(block_bytes)) for _ in range(3)])
+    # Memory that is taken as it is filled: much of what is read is shorter than a block.
+    ring = cycle([memoryview(mmap(-1, block_bytes)) for _ in range(3)])
     block, filled = next(ring), 0
     for chunk in chunks:
         rest = memoryview(chunk)

@@ -1,9 +1,12 @@
-"""Clocks that tests move."""
+"""Clocks that tests move, and the one that they wait for."""
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 
 @dataclass
@@ -28,3 +31,10 @@ class StandingClock(Clock):
 
     def __call__(self) -> datetime:
         return self.now
+
+
+def wait_for_age(root: Path) -> None:
+    """Wait until what was changed below `root` a moment ago is no longer so new that it is saved again."""
+    newest = max((os.lstat(path).st_ctime_ns for path in root.rglob("*")), default=0)
+    while time.time_ns() - newest < 150_000_000:
+        time.sleep(0.02)

@@ -10,6 +10,7 @@ them is bounded, to about 20 MiB.
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -152,7 +153,7 @@ def _encrypted(program: Program, feed: Feed) -> Chunks:
 
 
 def _decrypted(program: Program, feed: Feed) -> Chunks:
-    output = _Pulled(program.output())
+    output = _Piped(program)
     try:
         yield from _gunzip(output)
     except DigestMismatch:
@@ -173,13 +174,10 @@ def _finish_decryption(program: Program) -> None:
             f"NIGHTSCAN_GPG_HOME names, and its passphrase in a file or with its agent") from exc
 
 
-class _Pulled(io.RawIOBase):
-    """Chunks as a file to read from."""
+class _Readable(io.RawIOBase):
+    """A file to read from; whether it was `empty`, and has `ended`."""
 
-    def __init__(self, chunks: Iterable[Buffer]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-        self.empty, self.ended = True, False
+    empty, ended = True, False
 
     def readable(self) -> bool:
         """It is."""
@@ -187,16 +185,42 @@ class _Pulled(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill some of `buffer`; 0 at the end."""
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-            self.ended = not self._rest
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        count = self._fill(memoryview(buffer))
+        self.ended = not count
         self.empty = self.empty and self.ended
         return count
 
+    @abstractmethod
+    def _fill(self, buffer: memoryview) -> int:
+        """The same."""
 
-def _gunzip(stored: _Pulled) -> Chunks:
+
+class _Pulled(_Readable):
+    """Chunks as a file."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def _fill(self, buffer: memoryview) -> int:
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+class _Piped(_Readable):
+    """A program's output as a file: what is unpacked comes from the pipe without a copy between."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def _fill(self, buffer: memoryview) -> int:
+        return self._program.readinto(buffer)
+
+
+def _gunzip(stored: _Readable) -> Chunks:
     reader = igzip.IGzipFile(fileobj=stored, mode="rb")
     try:
         while chunk := reader.read(CHUNK_BYTES):

@@ -8,7 +8,10 @@ as `%XX`, so that any name fits into JSON and `urllib.parse.unquote_to_bytes` gi
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import filterfalse
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -104,6 +107,13 @@ def set_of(line: bytes) -> str:
     """The earlier set that a line tells of, without reading the rest of it."""
     start = line.find(_SET)
     return line[start + len(_SET):line.index(b'"', start + len(_SET))].decode() if start >= 0 else ""
+
+
+def of_set(lines: Iterable[bytes], set_id: str) -> Iterator[bytes]:
+    """Those that tell of that earlier set; with an empty one, those that tell of none."""
+    if not set_id:
+        return filterfalse(re.compile(_SET).search, lines)
+    return filter(re.compile(_SET + re.escape(set_id.encode()) + b'"').search, lines)
 
 
 def _of_set(set_id: str) -> str:

@@ -7,7 +7,7 @@ Whatever archive it is, made here or not: `tar_reader` and `restored` refuse wha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -67,8 +67,8 @@ class Told(Protocol):
     def partly(self) -> bool:
         """Whether the archive holds more than it tells of: what is gone, or what a later archive has."""
 
-    def of(self, index_line: bytes) -> bool:
-        """Whether a line of the index tells of this archive."""
+    def of(self, index_lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines of the index that tell of this archive."""
 
 
 class Extraction:
@@ -94,7 +94,7 @@ class Extraction:
         """Unpack one archive, and compare it with its index; errors as `extract` has them."""
         try:
             with self._writer(hashed=index is not None) as writer:
-                listed = None if index is None else filter(told.of if told else None, lines(index))
+                listed = None if index is None else told.of(lines(index)) if told else lines(index)
                 run = _Run(self, writer, listed, partly=told is not None and told.partly)
                 run.read(chunks)
         except BaseException:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nightscan_tasks.components.entry import Indexed, Kind, read_index_line, set_of
+from nightscan_tasks.components.entry import Indexed, Kind, of_set, read_index_line
 from nightscan_tasks.components.extraction import lines
 from nightscan_tasks.components.files_dump import INDEX, TAR
 from nightscan_tasks.components.paths import Paths
@@ -32,9 +32,9 @@ class Pair(NamedTuple):
         """Whether later sets have some of what is in the archive otherwise, or no more."""
         return bool(self.set_id)
 
-    def of(self, index_line: bytes) -> bool:
-        """Whether a line of the index tells of something in this archive."""
-        return set_of(index_line) == self.set_id
+    def of(self, index_lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines of the index that tell of something in this archive."""
+        return of_set(index_lines, self.set_id)
 
 
 class Wanted(NamedTuple):
@@ -82,7 +82,7 @@ class Archives:
     def listed(self, pair: Pair) -> Iterator[Indexed]:
         """What an archive holds, from its index alone."""
         with self._open(pair.listing) as chunks:
-            yield from (read_index_line(line) for line in lines(chunks) if pair.of(line))
+            yield from map(read_index_line, pair.of(lines(chunks)))
 
     def wanted(self, paths: Paths) -> Wanted:
         """What to read for the files that are meant; `RestoreRefused` if a pattern means nothing."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ _LARGEST_PAX_BYTES = 16 << 20
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
          tarfile.SOLARIS_XHDTYPE)
 
+_Owner = tuple[int, int, int, bytes, bytes]
 Pieces = Callable[[int], Iterator[Buffer]]
 """Gives the next so many bytes of a member's content, piece by piece."""
 
@@ -93,11 +95,11 @@ class _Header(NamedTuple):
     mode: int
     uid: int
     gid: int
+    user: bytes
+    group: bytes
     size: int
     mtime: int
     target: bytes
-    user: bytes
-    group: bytes
 
 
 def members(stream: Stream) -> Iterator[tuple[Restored, Pieces]]:
@@ -182,10 +184,15 @@ def _header(block: bytes) -> _Header:
     try:
         if int(checksum[:6], 8) != byte_sum(block) - sum(checksum) + 8 * 0x20:
             raise _Foreign
-        return _Header(kind, _text(name), int(mode[:7], 8) & 0o7777, int(uid[:7], 8), int(gid[:7], 8),
-                       int(size[:11], 8), int(mtime[:11], 8), _text(target), _text(user), _text(group))
+        return _Header(kind, _text(name), *_owner(mode, uid, gid, user, group), int(size[:11], 8),
+                       int(mtime[:11], 8), _text(target) if target[0] else b"")
     except ValueError as exc:
         raise _Foreign from exc
+
+
+@lru_cache(maxsize=1024)  # nearly all files of an archive have the same few
+def _owner(mode: bytes, uid: bytes, gid: bytes, user: bytes, group: bytes) -> _Owner:
+    return int(mode[:7], 8) & 0o7777, int(uid[:7], 8), int(gid[:7], 8), _text(user), _text(group)
 
 
 def _text(field: bytes) -> bytes:

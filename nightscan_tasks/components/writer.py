@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from nightscan_tasks import uncached
 from nightscan_tasks.components.entry import Entry, Kind
 from nightscan_tasks.components.problems import Problems, shown
 from nightscan_tasks.components.restored import Restored
@@ -24,7 +25,7 @@ from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Buffer
 
 _CAPABILITIES = b"security.capability"
-_BEGUN_BYTES = 128 << 10
+_PAST_BYTES = 64 << 10  # from so many on it costs less to wait for the disk than to fill pages for it
 _ZEROS = memoryview(bytes(1 << 20))
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,6 +44,7 @@ class Writer:
         self._chown = chown
         self._hashed = hashed
         self._sha256 = hashlib.sha256()
+        self._room = uncached.block()
         with ExitStack() as stack:
             self._tree = stack.enter_context(Trees(target, elsewhere, grow=True))
             # The same folders: a link needs two places open at once.
@@ -156,27 +158,32 @@ class Writer:
             position = 0
             for offset, length in entry.extents:
                 self._hole(offset - position)
-                self._copy(content(length), descriptor, offset)
+                self._copy(content(length), descriptor, offset, length)
                 position = offset + length
             if entry.extents != ((0, entry.content_bytes),):
                 self._hole(entry.content_bytes - position)
                 os.ftruncate(descriptor, entry.content_bytes)
             self._dress(descriptor, entry)
-            if entry.content_bytes >= _BEGUN_BYTES:
-                # The disk begins with it now, and not when everything is waited for at the end.
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
 
-    def _copy(self, pieces: Iterator[Buffer], descriptor: int, offset: int) -> None:
+    def _copy(self, pieces: Iterator[Buffer], descriptor: int, offset: int, length: int) -> None:
+        past = None
+        if length >= _PAST_BYTES and not offset % uncached.SECTOR_BYTES:
+            past = uncached.Past(descriptor, offset, self._room)
         for piece in pieces:
             if self._hashed:
                 self._sha256.update(piece)
             rest = memoryview(piece)
+            if past:
+                past.add(rest)
+                continue
             while rest:
                 count = os.pwrite(descriptor, rest, offset)
                 offset += count
                 rest = rest[count:]
+        if past:
+            past.end()
 
     def _hole(self, length: int) -> None:
         if self._hashed:

@@ -142,7 +142,7 @@ class Search:
         number = self.number(source)
         try:
             with self._saved.open_artifact(source.catalog, source.manifest, source.index) as chunks:
-                for line in filter(source.pair.of, lines(chunks)):
+                for line in source.pair.of(lines(chunks)):
                     self._match(line, number)
         except NightscanError as exc:
             self.reject(source, str(exc))

@@ -1,27 +1,20 @@
-"""Large files past the page cache: with O_DIRECT, reading and writing in a thread of their own.
-
-Three things at once: what is read back comes from the disk and not from memory; the application keeps
-its own pages in the cache; and a core is spared the copies, which is half of what a file would cost.
-Where a file system has no O_DIRECT, the same happens by way of the cache.
-"""
+"""Large files past the page cache, reading and writing in a thread of their own (see `uncached`)."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle
-from mmap import mmap
 from types import TracebackType
 from typing import Self
 
+from nightscan_tasks import uncached
 from nightscan_tasks.model import Buffer, Chunks
 from nightscan_tasks.streams import Abandoned, Channel, ReadAhead
+from nightscan_tasks.uncached import BLOCK_BYTES
 
-BLOCK_BYTES = 1 << 20
 _AHEAD = 4  # blocks that wait between the two threads
 
 
@@ -56,7 +49,7 @@ class Writer:
     def __init__(self, fd: int, explain: Callable[[OSError], Exception]) -> None:
         self._fd = fd
         self._explain = explain
-        self._direct = _switch(fd, on=True)
+        self._direct = uncached.switch(fd, on=True)
         self._channel: Channel[memoryview] = Channel(_AHEAD)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
@@ -93,19 +86,20 @@ class Writer:
 
     def _write(self, block: memoryview) -> None:
         if self._direct and len(block) % BLOCK_BYTES:
-            self._direct = not _switch(self._fd, on=False)  # a short one has no place in whole sectors
+            # A short one has no place in whole sectors.
+            self._direct = not uncached.switch(self._fd, on=False)
         while block:
-            written = _either(self._fd, partial(os.write, self._fd, block))
+            written = uncached.either(self._fd, partial(os.write, self._fd, block))
             block = block[written:]
             if block and self._direct:  # the disk took less than it was given: it is full, or nearly
-                self._direct = not _switch(self._fd, on=False)
+                self._direct = not uncached.switch(self._fd, on=False)
 
 
 def _read(fd: int) -> Iterator[memoryview]:
-    _switch(fd, on=True)
+    uncached.switch(fd, on=True)
     at, size = 0, os.fstat(fd).st_size
     for block in _ring():
-        count = _either(fd, partial(os.preadv, fd, [block], at))
+        count = uncached.either(fd, partial(os.preadv, fd, [block], at))
         if not count:
             return
         yield block[:count]
@@ -113,29 +107,9 @@ def _read(fd: int) -> Iterator[memoryview]:
         if at >= size:
             return
         if count < BLOCK_BYTES:
-            _switch(fd, on=False)
-
-
-def _either(fd: int, action: Callable[[], int]) -> int:
-    """Do it, and where a file system only promised O_DIRECT, without."""
-    try:
-        return action()
-    except OSError as exc:
-        if exc.errno != errno.EINVAL or not _switch(fd, on=False):
-            raise
-        return action()
+            uncached.switch(fd, on=False)
 
 
 def _ring() -> Iterator[memoryview]:
     """Page-aligned blocks, for ever: so many that none is written to while another thread has it."""
-    return cycle([memoryview(mmap(-1, BLOCK_BYTES)) for _ in range(_AHEAD + 2)])
-
-
-def _switch(fd: int, *, on: bool) -> bool:
-    """Turn O_DIRECT on or off; whether that was possible."""
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT if on else flags & ~os.O_DIRECT)
-    except OSError:
-        return False
-    return True
+    return cycle([uncached.block() for _ in range(_AHEAD + 2)])

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from nightscan_tasks import uncached
 from nightscan_tasks.errors import NightscanError, StoreError, StoreRefused
 from nightscan_tasks.model import BLOCK_BYTES, Buffer, Chunks
 from nightscan_tasks.stores import direct
@@ -33,13 +34,13 @@ class Disk:
         tally = Tally(block_bytes=BLOCK_BYTES)
         blocks = direct.blocks(tally.through(chunks))
         first = next(blocks)
-        if len(first) == direct.BLOCK_BYTES:
+        if len(first) == uncached.BLOCK_BYTES:
             with direct.Writer(fd, lambda exc: self.explain(exc, key, tally.total_bytes)) as writer:
                 writer.put(first)
                 for block in blocks:
                     writer.put(block)
         try:
-            if len(first) < direct.BLOCK_BYTES:
+            if len(first) < uncached.BLOCK_BYTES:
                 _write_all(fd, first)
             os.fsync(fd)
         except OSError as exc:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from nightscan_tasks.model import Days, Json, Manifest, Plan, Tier
 from nightscan_tasks.restore.reading import SetSource
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
-from tests.clock import Clock
+from tests.clock import Clock, wait_for_age
 
 FILES = Plan(Tier.DAILY, ("user_data",), Days(7), builds_on=(Tier.DAILY,))
 _BASH = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -56,9 +55,7 @@ class Site:
 
     def settle(self) -> None:
         """Wait until what was changed a moment ago is no longer so new that it would be saved again."""
-        newest = max((os.lstat(path).st_ctime_ns for path in self.root.rglob("*")), default=0)
-        while time.time_ns() - newest < 150_000_000:
-            time.sleep(0.02)
+        wait_for_age(self.root)
 
     def save(self, *, rehash: bool = False, ending: Ending = Ending.GOOD, days: float = 1) -> Manifest:
         """A night's set, a day after the last."""

@@ -19,6 +19,7 @@ from nightscan_tasks.model import FOREVER, Plan, SetId, Tier
 from nightscan_tasks.reconcile import Reconciled, reconcile_live
 from nightscan_tasks.restore.reading import plain
 from nightscan_tasks.system import System
+from tests.clock import wait_for_age
 
 _NAMES = ("2026/a.wav", "2026/b.wav", "c.jpg")
 _TABLES = """
@@ -96,6 +97,7 @@ class Application:
     def save(self, tier: Tier = Tier.DAILY) -> SetId:
         """Take a set of the files."""
         self.now += timedelta(seconds=2)
+        wait_for_age(self.root / "uploads")
         plan = Plan(tier, ("user_data",), FOREVER, builds_on=(Tier.DAILY,) if tier is Tier.DAILY else ())
         return run_local(self.system(), Request(plan)).set_id
 

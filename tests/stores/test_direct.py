@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from nightscan_tasks.stores import direct
-
-MIB = direct.BLOCK_BYTES
+from nightscan_tasks.uncached import BLOCK_BYTES as MIB
 
 
 def written(path: Path, data: bytes, *, pieces: int = 70_001) -> None:
