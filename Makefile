@@ -21,7 +21,7 @@ demo: install ## back up a whole embedded NightScan, destroy it, put it back, an
 test: install ## all tests, with real servers, in a few minutes
 	@$(PYTHON) -m tools.browser
 	@$(PYTHON) -m tools.rabbitmq
-	@$(BIN)/python -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 fuzz: install ## any bytes and values, for FUZZ_MINUTES (10), from FUZZ_SEED on
 	@$(BIN)/python -m tools.fuzz

@@ -32,6 +32,7 @@ PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 ROOT = Path(__file__).resolve().parent.parent
 INSPECTED = ("requirements.lock", "pyproject.toml")
+COMPILED = ("nightscan_tasks", "worker", "beat_schedule.py")
 INSTALL_GPG = "apt-get install --yes --no-install-recommends gnupg"
 
 
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
             require_gpg()
         with alone():
             install(wanted.venv.absolute(), bare=wanted.bare)
+            if not wanted.bare:
+                compile_sources(wanted.venv.absolute())
     except (BootstrapError, WheelError, OSError) as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1
@@ -81,6 +84,13 @@ def install(target: Path, *, bare: bool) -> None:
                 "--no-build-isolation", "-e", str(ROOT))
     (target / "installed").write_text(wanted, encoding="utf-8")
     (target / "installing").unlink()
+
+
+def compile_sources(target: Path) -> None:
+    """Compile what was changed, for users who may not write here: each of their commands would do it anew."""
+    there = [str(ROOT / name) for name in COMPILED if (ROOT / name).exists()]
+    if there and os.access(ROOT, os.W_OK):
+        run([python_of(target), "-I", "-m", "compileall", "-q", *there])
 
 
 def fingerprint(target: Path, *, bare: bool) -> str:

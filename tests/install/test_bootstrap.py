@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tools import bootstrap as bootstrap_module
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -108,3 +112,27 @@ def test_without_apt_a_missing_gpg_is_explained(tmp_path: Path, bootstrap: Run) 
     assert done.returncode == 1
     assert "no program `gpg`" in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_sources_are_compiled_for_users_who_may_not_write_here(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs a command of root's checkout would compile it each time."""
+    monkeypatch.setattr(bootstrap_module, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap_module, "python_of", lambda _target: sys.executable)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    source = tmp_path / "nightscan_tasks/some.py"
+    source.parent.mkdir()
+    for changed_at, text in enumerate(("A = 1", "A = 'longer'")):
+        source.write_text(text)
+        os.utime(source, (changed_at, changed_at))
+        bootstrap_module.compile_sources(tmp_path)
+        cached = Path(importlib.util.cache_from_source(str(source)))
+        assert int.from_bytes(cached.read_bytes()[12:16], "little") == len(text)  # of which source it is
+
+
+def test_sources_that_cannot_be_compiled_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap_module, "ROOT", tmp_path)
+    monkeypatch.setattr(bootstrap_module, "python_of", lambda _target: sys.executable)
+    (tmp_path / "beat_schedule.py").write_text("half a (")
+    with pytest.raises(bootstrap_module.BootstrapError, match=r"beat_schedule\.py"):
+        bootstrap_module.compile_sources(tmp_path)
