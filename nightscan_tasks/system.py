@@ -131,7 +131,7 @@ class System:
     def codec(self) -> Codec:
         """Plain bytes to stored bytes, and back."""
         return Codec(self.settings.gpg_recipient, self.settings.gpg_home,
-                     self.settings.gpg_passphrase_file)
+                     self.settings.gpg_passphrase_file, self.settings.squeeze_percent)
 
     @cached_property
     def signer(self) -> Signer | None:

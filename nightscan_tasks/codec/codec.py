@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -38,12 +38,14 @@ class Codec:
     """gzip, and GPG for `recipient`; without one, gzip alone.
 
     `home` is the key ring (None: gpg's own default). Decoding needs the private key in it, and for one
-    that has a passphrase `passphrase_file`, or an agent that knows it.
+    that has a passphrase `passphrase_file`, or an agent that knows it. What would not shrink by
+    `squeeze_percent` is stored as it is.
     """
 
     recipient: str = ""
     home: Path | None = None
     passphrase_file: Path | None = None
+    squeeze_percent: int = 25
 
     @property
     def suffix(self) -> str:
@@ -62,8 +64,8 @@ class Codec:
             program = stack.enter_context(self._encryption()) if self.recipient else None
             hasher = stack.enter_context(_pool(1, "hash"))
             compressors = stack.enter_context(_pool(_COMPRESSORS, "gzip"))
-            pending = stack.enter_context(ReadAhead(
-                _submit(chunks, compressors, hasher, plain or Tally()), depth=_AHEAD, name="read"))
+            submitted = _submit(chunks, self._pack(compressors), hasher, plain or Tally())
+            pending = stack.enter_context(ReadAhead(submitted, depth=_AHEAD, name="read"))
             if program is None:
                 yield map(b"".join, _members(pending))
             else:
@@ -83,6 +85,14 @@ class Codec:
         with (self._decryption() as program,
               Feed(program, ([chunk] for chunk in chunks)) as feed):
             yield _decrypted(program, feed)
+
+    def _pack(self, compressors: Executor) -> _Pack:
+        def pack(block: Buffer) -> Future[list[Buffer]]:
+            if shrinks(block, self.squeeze_percent):
+                return compressors.submit(compressed, block)
+            return _done(stored(block))
+
+        return pack
 
     def _encryption(self) -> Program:
         return Program(["gpg", *home_options(self.home), "--batch", "--no-tty", "--quiet",
@@ -114,17 +124,16 @@ def _pool(threads: int, name: str) -> Iterator[Executor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+_Pack = Callable[[Buffer], "Future[list[Buffer]]"]
 _Pending = tuple["Future[list[Buffer]]", "Future[None]"]
 
 
-def _submit(chunks: Iterable[Buffer], compressors: Executor, hasher: Executor,
-            plain: Tally) -> Iterator[_Pending]:
+def _submit(chunks: Iterable[Buffer], pack: _Pack, hasher: Executor, plain: Tally) -> Iterator[_Pending]:
     """Each block's member and its hashing, as work that is under way."""
     empty = True
     for block in blocks(chunks, in_use=_AHEAD + 2):
         empty = False
-        packed = compressors.submit(compressed, block) if shrinks(block) else _done(stored(block))
-        yield packed, hasher.submit(plain.add, block)
+        yield pack(block), hasher.submit(plain.add, block)
     if empty:
         yield _done(stored(b"")), hasher.submit(plain.add, b"")
 

@@ -1,7 +1,7 @@
 """gzip as a row of members, each made of about 1 MiB by itself; `gunzip` reads them as one.
 
 What hardly shrinks (pictures, models, packed sound) becomes *stored* blocks, which cost a checksum and a
-copy: some samples of each block tell which it is. Recordings lose a tenth to a third, and are squeezed.
+copy: some samples of each block tell which it is. Recordings lose a tenth to a half, by how quiet they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ _WHOLE_BYTES = range(BLOCK_BYTES // 2, 2 * BLOCK_BYTES + 1)  # taken as they com
 
 _LEVEL = 1  # at the speed of level 0, and a quarter smaller on SQL
 _GZIP_WBITS = 31
-_WORTHWHILE = 0.9  # what keeps more than this of its size is stored
 _SAMPLES, _SAMPLE_BYTES = 8, 4096
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, no time, unknown system
@@ -57,15 +56,15 @@ def compressed(block: Buffer) -> list[Buffer]:
     return [packed] if len(packed) < len(block) else stored(block)
 
 
-def shrinks(block: Buffer) -> bool:
-    """Whether samples from all over the block lose a tenth of their size or more."""
+def shrinks(block: Buffer, percent: int) -> bool:
+    """Whether samples from all over the block lose so much of their size, or more."""
     if len(block) <= _SAMPLES * _SAMPLE_BYTES:
         return True  # small enough to find out
     step = (len(block) - _SAMPLE_BYTES) // (_SAMPLES - 1)
     sample = b"".join(block[at:at + _SAMPLE_BYTES]
                       for at in range(0, _SAMPLES * step, step))
     # At the level that the block would get: level 0 sees repetition alone, and finds none in sound.
-    return len(isal_zlib.compress(sample, _LEVEL)) < _WORTHWHILE * len(sample)
+    return len(isal_zlib.compress(sample, _LEVEL)) * 100 <= (100 - percent) * len(sample)
 
 
 def stored(block: Buffer) -> list[Buffer]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
-from nightscan_tasks.settings.kinds import Days, DumpFormat, HostNames, Ionice, Limit, Nice, Positive
+from nightscan_tasks.settings.kinds import Days, DumpFormat, HostNames, Ionice, Limit, Nice, Percent, Positive
 from nightscan_tasks.settings.naming import named
 
 
@@ -33,6 +33,9 @@ class Scaling(BaseSettings):
     database_jobs: Positive = named("NIGHTSCAN_DATABASE_JOBS", "4", 2,
                                     "how many connections dump the database side by side, in that format")
 
+    squeeze_percent: Percent = named(
+        "NIGHTSCAN_SQUEEZE_PERCENT", "10", 25,
+        "by how much a mebibyte has to shrink to be squeezed; what would shrink less is stored as it is")
     jobs: Positive = named(
         "NIGHTSCAN_JOBS", "4", 2,
         "how many dumps, archives and copies this host makes at a time, all its workers together; also how "

@@ -99,18 +99,21 @@ def recording(sigma: float) -> bytes:
     return (heard.tobytes() * 12)[:_MIB]  # repeated farther away than deflate looks back
 
 
-def deflated(block: bytes) -> bool:
+def deflated(block: bytes, percent: int = 25) -> bool:
     """Whether an encoded block was squeezed; by the type of its first deflate block (RFC 1951, 3.2.3)."""
-    stored = encode(Codec(), block, _MIB)
+    stored = encode(Codec(squeeze_percent=percent), block, _MIB)
     assert stored[3] == 0  # no name stands before the data
     return bool(stored[10] >> 1 & 0b11)
 
 
-@pytest.mark.parametrize("sigma", [40, 400, 1200])
-def test_recordings_are_squeezed(sigma: float) -> None:
+@pytest.mark.parametrize(("sigma", "percent", "squeezed"), [
+    (40, 25, True), (400, 25, False), (400, 10, True), (1200, 10, True), (40, 100, False), (1200, 0, True)])
+def test_recordings_are_squeezed_where_that_is_worth_its_time(
+        sigma: float, percent: int, squeezed: bool) -> None:
     sound = recording(sigma)
-    assert deflated(sound)
-    assert len(encode(Codec(), sound)) < 0.9 * len(sound)
+    assert deflated(sound, percent) is squeezed
+    stored_bytes = len(encode(Codec(squeeze_percent=percent), sound))
+    assert (stored_bytes < (100 - percent) / 100 * len(sound)) is squeezed
 
 
 def test_what_does_not_shrink_is_not_squeezed() -> None:
