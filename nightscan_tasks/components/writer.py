@@ -25,7 +25,7 @@ from nightscan_tasks.errors import RestoreRefused
 from nightscan_tasks.model import Buffer
 
 _CAPABILITIES = b"security.capability"
-_PAST_BYTES = 64 << 10  # from so many on it costs less to wait for the disk than to fill pages for it
+_PAST_BYTES = 256 << 10  # from so many on it costs less to wait for the disk than to fill pages for it
 _ZEROS = memoryview(bytes(1 << 20))
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
