@@ -30,7 +30,7 @@ from nightscan_tasks.tasks.signalling import tiers_due
 from nightscan_tasks.watch.signalling import send_ping
 from nightscan_tasks.world import environment
 from nightscan_tasks.world.world import World
-from worker import configuration
+from tests.crew import client, dismiss
 
 _KEY, _PASSWORD = "p1ngk3yp1ngk3y", "hunter2hunter2"
 
@@ -107,8 +107,7 @@ def place(servers: Callable[..., World], listening: Callable[[], Any], until: An
              "nightscan.fast,nightscan.heavy,nightscan.control", "--without-gossip", "--without-mingle",
              "--loglevel", "DEBUG"], env={**environment.of_processes(folder), **environ}, cwd=folder,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    app = Celery("client", set_as_current=False)
-    app.conf.update(configuration.configure(load(environ)))
+    app = client(environ)
     try:
         until(lambda: " ready." in log.read_text() or worker.poll() is not None, "the worker to be ready")
         yield Place(environ, app, switch, sentry, log, until)
@@ -116,10 +115,7 @@ def place(servers: Callable[..., World], listening: Callable[[], Any], until: An
         with suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
-        app.backend.result_consumer.stop()
-        app.backend.client.close()
-        app.pool.force_close_all()
-        app.close()
+        dismiss(app)
 
 
 @pytest.fixture
