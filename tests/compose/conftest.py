@@ -1,7 +1,7 @@
 """A Docker engine where one answers, and images of this checkout.
 
-The base image is NIGHTSCAN_TEST_PYTHON_IMAGE, or `nightscan-base` (compose/make-base), or what the Dockerfile
-names, where it is at hand or can be pulled. NIGHTSCAN_TEST_BUILD_NETWORK=host lets a build use the host's
+The base image is TEST_PYTHON_IMAGE, or `nightscan-base` (compose/make-base), or what the Dockerfile
+names, where it is at hand or can be pulled. TEST_BUILD_NETWORK=host lets a build use the host's
 network; PIP_INDEX_URL and PIP_CERT reach it as they reach compose. compose/README.md tells how to try it all.
 """
 
@@ -22,7 +22,7 @@ import pytest
 from tests.compose.site import Engine, Site, make_site, run
 
 # Read now: each test begins with an environment without them.
-_BASE = os.environ.get("NIGHTSCAN_TEST_PYTHON_IMAGE", "")
+_BASE = os.environ.get("TEST_PYTHON_IMAGE", "")
 _CONFIG = os.environ.get("DOCKER_CONFIG") or str(Path("~/.docker").expanduser())
 _UNPINNED = "python:3.11-slim-bookworm"
 _PULL_SECONDS = 300
@@ -59,7 +59,7 @@ def engine(clean_home: Path) -> Engine:
                  if _at_hand(engine, image)), "")
     if not base:
         pytest.skip(f"no base image: {_BASE or _UNPINNED} is neither at hand nor can be pulled; make one "
-                    f"with compose/make-base, or name one in NIGHTSCAN_TEST_PYTHON_IMAGE")
+                    f"with compose/make-base, or name one in TEST_PYTHON_IMAGE")
     return Engine(environ, composer, base)
 
 

@@ -25,7 +25,7 @@ USER = os.getuid() or 1000
 """The number of the containers' user."""
 
 # Read now: tests have an environment without it.
-_NETWORK = os.environ.get("NIGHTSCAN_TEST_BUILD_NETWORK", "")
+_NETWORK = os.environ.get("TEST_BUILD_NETWORK", "")
 _FILES = ("compose.yaml", "compose.embedded.yaml", "test.yaml")
 _ASK_SECONDS = 60
 _INSIDE_SECONDS = 600
