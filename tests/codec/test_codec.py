@@ -10,12 +10,14 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nightscan_tasks.codec import Codec, end_agent
+from nightscan_tasks.codec import Codec, RecipientKey, end_agent, inspect_recipient
+from nightscan_tasks.codec import codec as codec_module
 from nightscan_tasks.errors import DigestMismatch, EncryptionFailed, ProcessFailed, ProcessKilled
 from nightscan_tasks.process import Program
 from nightscan_tasks.streams import Tally
@@ -137,6 +139,23 @@ def test_buffers_that_the_source_uses_again_are_copied() -> None:
     with Codec().encode(source()) as stored:
         encoded = b"".join(bytes(chunk) for chunk in stored)
     assert decode(Codec(), encoded) == b"".join(bytes([n]) * 300_000 for n in range(40))
+
+
+def test_the_key_is_looked_for_once_and_again_only_while_it_cannot_be_used(
+        ring: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real, usable = inspect_recipient, [False, True]
+
+    def inspect(recipient: str, home: Path | None) -> RecipientKey:
+        asked.append(recipient)
+        return replace(real(recipient, home), usable=usable.pop(0), problem="not now")
+
+    monkeypatch.setattr(codec_module, "inspect_recipient", inspect)
+    codec = Codec(RECIPIENT, ring.home)
+    with pytest.raises(EncryptionFailed, match="not now"):
+        encode(codec, b"x")
+    assert decode(codec, encode(codec, b"x")) == decode(codec, encode(codec, b"x")) == b"x"
+    assert asked == [RECIPIENT, RECIPIENT]
 
 
 def test_the_public_key_alone_encrypts_and_starts_no_agent(ring: Any, public_home: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from nightscan_tasks import backup
 from nightscan_tasks.backup import Request, local
 from nightscan_tasks.backup.settling import settle
+from nightscan_tasks.errors import Busy
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.model import FOREVER, Days, Plan, Tier
 from nightscan_tasks.settings import load
@@ -135,6 +136,20 @@ def test_a_set_that_refers_to_an_earlier_one_is_made_in_this_process(
     run = backup.open_run(system, Request(USER_DATA)).run
     assert local.is_worth_processes(system, run)
     assert not local.is_worth_processes(system, replace(run, base=run.set_id))
+
+
+def test_what_takes_a_moment_is_waited_for_a_moment_and_what_takes_long_is_asked_for_seldom() -> None:
+    answers, pauses = [Busy("not yet")] * 8, list[float]()
+
+    def ask() -> str:
+        if answers:
+            raise answers.pop()
+        return "done"
+
+    assert local._patiently(ask, pauses.append) == "done"
+    assert pauses[0] < 0.1
+    assert pauses == sorted(pauses)
+    assert pauses[-2:] == [1.0, 1.0]
 
 
 def test_ctrl_c_ends_every_process(site: Any) -> None:

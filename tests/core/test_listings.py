@@ -1,0 +1,30 @@
+"""A run's list of files is made once in a process, however many parts ask for it at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from nightscan_tasks.ledger.listings import shared_lines
+from nightscan_tasks.stores.directory import DirectoryStore
+
+LINES = [b"f 0 - a", b"f 1 - b"]
+
+
+def test_threads_that_ask_at_once_walk_the_files_once(tmp_path: Path) -> None:
+    store, made, both = DirectoryStore("primary", tmp_path), list[int](), threading.Barrier(2)
+
+    def produce() -> Iterator[bytes]:
+        made.append(1)
+        yield from LINES
+
+    def read(_number: int) -> list[bytes]:
+        both.wait(timeout=60)
+        with shared_lines(store, "runs/x/list.gz", produce) as lines:
+            return list(lines)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(read, range(2))) == [LINES, LINES]
+    assert made == [1]
