@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape
 from benchmarks.outcome import Line, Point
 from nightscan_tasks.wording import duration, size
 
-_WIDTH, _HEIGHT = 920, 680
-_LEFT, _TOP, _CHART_WIDTH, _CHART_HEIGHT = 70, 112, 340, 200
+_WIDTH, _HEIGHT = 940, 680
+_LEFT, _TOP, _CHART_WIDTH, _CHART_HEIGHT = 90, 112, 340, 200
 _ACROSS, _DOWN = 460, 300
 _LIMIT_BYTES = 200_000_000
 _STYLE = """
