@@ -35,7 +35,7 @@ class Desk:
     def __init__(self, look: Callable[[], Overview], *, keep_seconds: float, wait_seconds: float) -> None:
         self._look, self._keep, self._wait = look, keep_seconds, wait_seconds
         self._seen: _Seen | None = None
-        self._looking: asyncio.Future[Overview] | None = None
+        self._looking: asyncio.Future[_Seen] | None = None
 
     async def overview(self) -> Overview:
         """The state of everything, no older than it may be; what the look raises, or `StillLooking`."""
@@ -52,12 +52,9 @@ class Desk:
         if self._seen is not None and time.monotonic() - self._seen.at < self._keep:
             return self._seen
         if self._looking is None:
-            self._looking = in_thread(self._look)
+            self._looking = in_thread(lambda: _Seen(self._look(), time.monotonic()))
             self._looking.add_done_callback(self._looked)
-        overview = await self._patiently(self._looking)
-        if self._seen is None or self._seen.overview is not overview:
-            self._seen = _Seen(overview, time.monotonic())
-        return self._seen
+        return await self._patiently(self._looking)
 
     async def _patiently(self, future: asyncio.Future[T]) -> T:
         try:
@@ -66,9 +63,11 @@ class Desk:
             raise StillLooking(f"looking takes longer than {self._wait:.0f} s: a store or the broker does "
                                f"not answer\nwait, or run `nightscan doctor` on the host") from exc
 
-    def _looked(self, future: asyncio.Future[Overview]) -> None:
+    def _looked(self, future: asyncio.Future[_Seen]) -> None:
+        """Kept at once, not by those who wait: they wake up later, and who asks before need not look."""
         self._looking = None
-        future.exception()  # whoever still waits gets it; nobody may be left
+        if future.exception() is None:  # whoever still waits gets the error; nobody may be left
+            self._seen = future.result()
 
 
 def in_thread(call: Callable[[], T]) -> asyncio.Future[T]:

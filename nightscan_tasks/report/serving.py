@@ -49,10 +49,10 @@ def serve(system: System, look: Callable[[], Overview], language: Language, list
     asyncio.run(_serve(application(system, look, language, listening), listening, told))
 
 
-def application(system: System, look: Callable[[], Overview], language: Language,
-                listening: Listening) -> Application:
-    """The handlers, around one desk."""
-    desk = Desk(look, keep_seconds=_KEEP_SECONDS, wait_seconds=_WAIT_SECONDS)
+def application(system: System, look: Callable[[], Overview], language: Language, listening: Listening,
+                *, keep_seconds: float = _KEEP_SECONDS) -> Application:
+    """The handlers, around one desk. What it shows is at most `keep_seconds` old."""
+    desk = Desk(look, keep_seconds=keep_seconds, wait_seconds=_WAIT_SECONDS)
     shared = {"system": system, "desk": desk, "language": language, "listening": listening}
     return Application([
         (r"/", ShowPage, shared), (r"/status\.json", ShowStatus, shared), (r"/metrics", ShowMetrics, shared),

@@ -99,7 +99,7 @@ def _served(system: System, look: Callable[[], Overview], told: Language,
     loop = asyncio.new_event_loop()
 
     async def run() -> None:
-        server = HTTPServer(application(system, look, told, listening))
+        server = HTTPServer(application(system, look, told, listening, keep_seconds=3600))
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         ports.append(sockets[0].getsockname()[1])
