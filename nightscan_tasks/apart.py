@@ -37,6 +37,7 @@ _MEMORY = {"MALLOC_ARENA_MAX": str(_ARENAS), "MALLOC_MMAP_THRESHOLD_": str(_MMAP
 _MALLOPT = {-8: _ARENAS, -3: _MMAP_BYTES, -1: _TRIM_BYTES}  # the same, by mallopt(3)'s numbers
 _NAME = "nightscan_apart"  # the kernel keeps 15 letters of it
 _copies: list[Program] = []
+_AWAKE_SECONDS = 1  # a signal that comes just before a wait begins is seen only when the wait ends
 _TOLD, _DONE, _RAISED = "told", "done", "raised"
 
 
@@ -136,7 +137,8 @@ def side_by_side(works: Sequence[Callable[[], None]], *, threads: int,
         for other in others:
             other.start()
         for other in others:
-            other.join()
+            while other.is_alive():
+                other.join(_AWAKE_SECONDS)
     except BaseException:
         waiting.clear()
         stop()

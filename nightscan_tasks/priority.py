@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from nightscan_tasks import process
@@ -25,6 +25,7 @@ T = TypeVar("T")
 _CLASSES = {"best-effort": ("-c", "2", "-n", "7"), "idle": ("-c", "3")}
 _STRICTER = {"best-effort": ("idle", "best-effort: prio 7"), "idle": ("idle",)}
 _ENDS_SECONDS = 10
+_AWAKE_SECONDS = 1  # a signal that comes just before a wait begins is seen only when the wait ends
 
 
 def standing_back(settings: Settings, work: Callable[[], T]) -> T:
@@ -39,6 +40,8 @@ def standing_back(settings: Settings, work: Callable[[], T]) -> T:
                               name="standing back", daemon=True)
     try:
         thread.start()
+        while not wait((done,), _AWAKE_SECONDS).done:
+            pass
         return done.result()
     except BaseException:
         if thread.is_alive() and not done.done():

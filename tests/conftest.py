@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -70,6 +71,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for _ in range(min(number, len(queue))):
                 ordered += files[queue.popleft()]
     items[:] = ordered
+
+
+def pytest_configure() -> None:
+    """A shell in the background ignores Ctrl-C, and its children with it: what is tested must not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: the collector need not look through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _waits(path: Path) -> bool:

@@ -14,6 +14,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import create_loader
 
 from nightscan_tasks.programs import Tool
 from nightscan_tasks.world.service import HOST, NotReady, Ports, embedded
@@ -27,6 +28,7 @@ _NOBODYS: dict[str, tuple[None, list[str], str | None, None]] = {
     "profile": (None, [], None, None), "config_file": (None, [], os.devnull, None),
     "credentials_file": (None, [], os.devnull, None)}
 _MISSING = ("404", "NoSuchBucket")
+_DESCRIPTIONS = create_loader()  # of the service, parsed once and not for each client
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class S3Server:
 
     def client(self, ports: Ports) -> Any:
         """A client of boto3 that reads nobody's configuration."""
-        session = boto3.Session(self.access_key, self.secret_key, region_name=REGION,
-                                botocore_session=botocore.session.Session(_NOBODYS))
+        ours = botocore.session.Session(_NOBODYS)
+        ours.register_component("data_loader", _DESCRIPTIONS)
+        session = boto3.Session(self.access_key, self.secret_key, region_name=REGION, botocore_session=ours)
         return session.client("s3", endpoint_url=self.url(ports), config=Config(
             connect_timeout=_ASK_SECONDS, read_timeout=_ASK_SECONDS,
             retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}))

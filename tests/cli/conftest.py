@@ -61,11 +61,8 @@ def begun() -> Callable[..., subprocess.Popen[str]]:
     """Begin a command in a process of its own; whoever asks ends it."""
 
     def begin(*words: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
-        # A shell in the background ignores Ctrl-C, and its children with it: so it is set here anew.
-        code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-                "from nightscan_tasks.cli import nightscan; nightscan(sys.argv[1:])")
-        return subprocess.Popen([sys.executable, "-c", code, *words], text=True, env=_environ(env),
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen([sys.executable, "-m", "nightscan_tasks.cli", *words], text=True,
+                                env=_environ(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     return begin
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from nightscan_tasks.model import Days, Json, Plan, Tier
 from nightscan_tasks.priority import standing_back
 from nightscan_tasks.settings import load
 from nightscan_tasks.system import System
+from tests.hands import wait_until
 
 NICE = max(7, os.getpriority(os.PRIO_PROCESS, 0))  # whoever runs tests may stand back already
 
@@ -129,21 +129,43 @@ def test_an_error_of_the_work_is_its_own(tmp_path: Path) -> None:
         standing_back(load({"NIGHTSCAN_NICE": "5"}), lambda: 1 // 0)
 
 
-def test_who_is_told_to_stop_stops_the_work(tmp_path: Path) -> None:
+def test_who_is_told_to_stop_stops_the_work() -> None:
     cleaned: list[str] = []
 
     def work() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
         try:
-            os.kill(os.getpid(), signal.SIGINT)
-            while True:
-                time.sleep(0.01)
-        finally:
+            wait_until(lambda: False, "the interruption")
+        except KeyboardInterrupt:
             cleaned.append("up")
 
     with pytest.raises(KeyboardInterrupt):
         standing_back(load({"NIGHTSCAN_NICE": "5"}), work)
     assert cleaned == ["up"]
     assert not [each for each in threading.enumerate() if each.name == "standing back"]
+
+
+def test_a_signal_that_finds_nobody_awake_stops_the_work_too() -> None:
+    """One that comes between the last look for signals and a wait interrupts no wait. Here it is taken by
+    another thread, which is the same to the one that waits.
+    """
+    stopped: list[str] = []
+
+    def work() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_until(lambda: False, "the interruption")
+        except KeyboardInterrupt:
+            stopped.append("at once")
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            standing_back(load({"NIGHTSCAN_NICE": "5"}), work)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert stopped == ["at once"]
 
 
 def test_without_the_program_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
