@@ -42,6 +42,15 @@ def either(fd: int, action: Callable[[], int]) -> int:
         return action()
 
 
+def write_soon(fd: int) -> None:
+    """Let the disk begin with what was written to a file; nobody waits for that.
+
+    Left to itself the system begins when a tenth of the memory is full of such pages, or after half a minute,
+    and whoever wants all of it on the disk at the end finds the disk idle until then.
+    """
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class Past:
     """Writes a file from an offset on past the cache, what fills no sector at its end excepted."""
 

@@ -26,6 +26,7 @@ from nightscan_tasks.model import Buffer
 
 _CAPABILITIES = b"security.capability"
 _PAST_BYTES = 256 << 10  # from so many on it costs less to wait for the disk than to fill pages for it
+_SOON_BYTES = 32 << 10  # smaller ones are written together at the end: to begin with each would cost more
 _ZEROS = memoryview(bytes(1 << 20))
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -163,6 +164,8 @@ class Writer:
             if entry.extents != ((0, entry.content_bytes),):
                 self._hole(entry.content_bytes - position)
                 os.ftruncate(descriptor, entry.content_bytes)
+            if entry.content_bytes >= _SOON_BYTES:
+                uncached.write_soon(descriptor)
             self._dress(descriptor, entry)
         finally:
             os.close(descriptor)

@@ -98,3 +98,12 @@ def test_a_full_disk_is_the_writers_error(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="No space"):
         written(tmp_path / "file", bytes(BLOCK_BYTES))
+
+
+def test_what_is_written_soon_stays_as_it_was(tmp_path: Path) -> None:
+    data = os.urandom(70_001)
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        file.write(data)
+        uncached.write_soon(file.fileno())
+        file.write(data)
+    assert (tmp_path / "file").read_bytes() == data + data
