@@ -1,13 +1,13 @@
 # Everything goes into .venv; nothing else on the machine is touched, except that `make install`
 # installs GnuPG with apt-get when it is missing and you are root, and `make test` and `make screenshots`
-# a Chromium likewise, and `make test` a RabbitMQ.
+# a Chromium likewise, and `make test` and `make test-long` a RabbitMQ.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKING := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint format chaos bench bench-growth screenshots lock clean
+.PHONY: help install demo test test-long fuzz lint format chaos bench bench-growth screenshots lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,10 +18,15 @@ install: ## everything into .venv, from requirements.lock
 demo: install ## back up a whole embedded NightScan, destroy it, put it back, and compare
 	@$(BIN)/nightscan demo
 
-test: install ## all tests, with real servers, in a few minutes
+test: install ## what each change must pass, with real servers, in less than ten minutes
 	@$(PYTHON) -m tools.browser
 	@$(PYTHON) -m tools.rabbitmq
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long"
+
+test-long: install ## whole stories: kills, chaos, disasters, hosts cut off, the demo, containers
+	@$(PYTHON) -m tools.browser
+	@$(PYTHON) -m tools.rabbitmq
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m long
 
 fuzz: install ## any bytes and values, for FUZZ_MINUTES (10), from FUZZ_SEED on
 	@$(BIN)/python -m tools.fuzz

@@ -6,7 +6,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,10 +31,14 @@ class Mood(StrEnum):
 
 @dataclass
 class Proxy:
-    """A way to one server. `mood` holds for every connection, also for those that are open already."""
+    """A way to one server. `mood` holds for every connection, also for those that are open already.
+
+    `sent` is what becomes of the bytes that a client sends.
+    """
 
     upstream: tuple[str, int]
     mood: Mood = Mood.WELL
+    sent: Callable[[bytes], bytes] = bytes
     address: tuple[str, int] = ("", 0)
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,16 +67,16 @@ class Proxy:
                     self._join(client, server)
 
     def _join(self, client: socket.socket, server: socket.socket) -> None:
-        back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+        back = threading.Thread(target=self._pump, args=(server, client, bytes), daemon=True)
         back.start()
-        self._pump(client, server)
+        self._pump(client, server, self.sent)
         back.join()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, passing: Callable[[bytes], bytes]) -> None:
         passed = 0
         with suppress(OSError):
             while chunk := source.recv(_SLOW_BYTES if self.mood is Mood.SLOW else _CHUNK_BYTES):
-                passed += len(chunk)
+                passed, chunk = passed + len(chunk), passing(chunk)
                 if self.mood is Mood.CUT and passed > _CUT_AFTER_BYTES:
                     target.sendall(chunk[:len(chunk) // 2])
                     break
@@ -107,9 +111,10 @@ def _refuse(client: socket.socket, status: str) -> None:
 
 
 @contextmanager
-def standing(upstream: tuple[str, int], host: str = "127.0.0.1") -> Iterator[Proxy]:
+def standing(upstream: tuple[str, int], host: str = "127.0.0.1", *,
+             sent: Callable[[bytes], bytes] = bytes) -> Iterator[Proxy]:
     """A proxy before `upstream` on a free port of `host`."""
-    proxy = Proxy(upstream)
+    proxy = Proxy(upstream, sent=sent)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.outcome import Outcome, loaded
 
-pytestmark = pytest.mark.usefixtures("no_rivals")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("no_rivals")]
 TINY = ("--rounds", "1", "--scale", "0.002")
 
 

@@ -12,6 +12,8 @@ from chaos.telling import Wish, tell
 from nightscan_tasks.settings import load
 from worker.configuration import configure
 
+pytestmark = pytest.mark.long
+
 FAULTS = ("kill a worker", "kill gpg", "flush the results", "S3 403")
 
 

@@ -13,6 +13,8 @@ from nightscan_tasks.ledger import Ending
 from nightscan_tasks.system import System
 from nightscan_tasks.world.world import World
 
+pytestmark = pytest.mark.long
+
 Typed = Callable[..., Any]
 Begun = Callable[..., "subprocess.Popen[str]"]
 

@@ -16,6 +16,8 @@ from nightscan_tasks.cli.demo.proof import Proof, Thing, compare
 from tests.compose.site import Site, brought_up, healthy, make_site, own
 from tests.hands import wait_until
 
+pytestmark = pytest.mark.long
+
 WORKERS = [f"worker-{queue}" for queue in ("fast", "heavy", "restore", "control")]
 OURS = [*WORKERS, "beat", "flower", "page"]
 _OURS_BYTES = 230_000_000  # it has 184 MB

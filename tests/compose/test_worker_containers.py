@@ -22,6 +22,8 @@ from pytest_celery import (
 )
 from pytest_docker_tools import container, fxtr, volume
 
+pytestmark = pytest.mark.long
+
 _BACKUPS = "/var/lib/nightscan/backups"
 _READY_SECONDS = 300
 _RESULT_SECONDS = 300  # a busy machine is no lost task

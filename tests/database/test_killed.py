@@ -13,6 +13,8 @@ import pytest
 
 from nightscan_tasks.components.restorer import Position
 
+pytestmark = pytest.mark.long
+
 STEP = """
 import contextlib, os, pickle, signal, sys
 from types import SimpleNamespace

@@ -12,6 +12,8 @@ from nightscan_tasks.drill import drill, prove_key
 from nightscan_tasks.model import Tier
 from nightscan_tasks.system import System, utc_now
 
+pytestmark = pytest.mark.long
+
 
 def test_a_drill_restores_compares_measures_and_leaves_nothing_behind(site: Any) -> None:
     set_id = site.save()

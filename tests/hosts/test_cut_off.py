@@ -20,6 +20,8 @@ from nightscan_tasks.verification import verify_set
 from tests.hands import wait_until
 from tests.hosts.network import Host, Network
 
+pytestmark = pytest.mark.long
+
 _SLOW_BYTES_PER_SECOND = "2000000"
 _LARGE_BYTES = 16_000_000
 

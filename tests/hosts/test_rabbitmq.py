@@ -21,6 +21,8 @@ from tests.hosts.keys import message_key
 from tests.hosts.rabbitmq import RabbitMQ
 from worker.queues import HEAVY, NAMES, RESTORE
 
+pytestmark = pytest.mark.long
+
 _TAKEN_BACK = "delivery acknowledgement on channel"
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tools import bootstrap as bootstrap_module
 
+pytestmark = pytest.mark.long
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -34,7 +34,8 @@ def test_what_make_made_is_cleaned_and_nothing_else(checkout: Path) -> None:
     assert sorted(checkout.iterdir()) == before
 
 
-@pytest.mark.parametrize("command", ["install", "demo", "test", "fuzz", "lint", "bench", "screenshots"])
+@pytest.mark.parametrize("command", ["install", "demo", "test", "test-long", "fuzz", "lint", "bench",
+                                     "screenshots"])
 def test_everything_that_needs_the_environment_makes_it_first(
     checkout: Path, command: str,
 ) -> None:
@@ -43,16 +44,17 @@ def test_everything_that_needs_the_environment_makes_it_first(
 
 
 @pytest.mark.parametrize(("broken", "status"), [
-    ((), 0), (("lint",), 1), (("test",), 1), (("lint", "test"), 1)])
-def test_ci_runs_both_parts_and_names_what_failed(
+    ((), 0), (("lint",), 1), (("test",), 1), (("test-long",), 1), (("lint", "test"), 1)])
+def test_ci_runs_all_parts_and_names_what_failed(
     checkout: Path, broken: tuple[str, ...], status: int,
 ) -> None:
     parts = "".join(f"{part}:\n\t@echo {part} ran; {'false' if part in broken else 'true'}\n"
-                    for part in ("lint", "test"))
+                    for part in ("lint", "test", "test-long"))
     (checkout / "Makefile").write_text(parts)
     done = subprocess.run([".ci/run"], cwd=checkout, check=False, capture_output=True, text=True,
                           env={**os.environ, "CI": "true"}, stdin=subprocess.DEVNULL)
     assert done.returncode == status
     assert "lint ran\n" in done.stdout
     assert "test ran\n" in done.stdout
-    assert re.findall(r"^failed: make (\w+)$", done.stderr, re.MULTILINE) == list(broken)
+    assert "test-long ran\n" in done.stdout
+    assert re.findall(r"^failed: make ([\w-]+)$", done.stderr, re.MULTILINE) == list(broken)

@@ -16,6 +16,8 @@ from nightscan_tasks.errors import LeaseLost
 from nightscan_tasks.ledger import Ending
 from nightscan_tasks.verification import verify_set
 
+pytestmark = pytest.mark.long
+
 Held = Callable[..., Any]
 Until = Callable[..., Any]
 Dumping = Callable[[str], list[int]]

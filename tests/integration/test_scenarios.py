@@ -15,6 +15,8 @@ import pytest
 
 from nightscan_tasks.world.world import World
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def env(celery_world: World) -> Iterator[Mapping[str, str]]:

@@ -26,6 +26,8 @@ from worker.signed.certificates import Certificates
 from worker.signed.letter import LetterBox
 from worker.signed.requests import copy_headers
 
+pytestmark = pytest.mark.long
+
 _RESTORE = "nightscan.restore_user_data"
 _COMMANDS: dict[str, dict[str, Any]] = {
     "revoke": {"task_id": "no-such-task"}, "pool_shrink": {"n": 1},

@@ -71,8 +71,8 @@ class Server:
     def client(self, db: int = 0) -> Any:
         return redis.Redis(port=self.port, db=db, password=PASSWORD, retry=Retry(NoBackoff(), 0))
 
-    def url(self, *, user: str = "", password: str = PASSWORD) -> str:
-        return f"redis://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/0"
+    def url(self, *, user: str = "", password: str = PASSWORD, port: int = 0) -> str:
+        return f"redis://{user}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/0"
 
     @property
     def secret(self) -> SecretStr:
@@ -111,8 +111,9 @@ class Server:
                             plain_sha256="", stored_bytes=len(data), stored_sha256="")
         return SavedRedis(report, artifact, data)
 
-    def restorer(self, tmp_path: Path, run_id: str = "run", *, db: int = 0, **options: Any) -> RedisRestorer:
-        url = SecretStr(self.url()[:-1] + str(db))
+    def restorer(self, tmp_path: Path, run_id: str = "run", *, db: int = 0, port: int = 0,
+                 **options: Any) -> RedisRestorer:
+        url = SecretStr(self.url(port=port)[:-1] + str(db))
         return RedisRestorer(url, run_id, temp_dir=tmp_path, **options)
 
     def content(self, *numbers: int) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from nightscan_tasks.model import Tier
 from nightscan_tasks.restore import reap_restores, restore, resume, rollback
 from nightscan_tasks.workflows.restore import wanted
 
+pytestmark = pytest.mark.long
+
 States = tuple[dict[str, str], dict[str, str]]
 BEFORE = ("opened", "staged database", "staged user_data")
 AFTER = ("swapping", "swapped database", "swapped redis", "swapped user_data")

@@ -18,6 +18,8 @@ import redis
 from nightscan_tasks.components.redis_scratch_target import scratch_target
 from nightscan_tasks.model import Tier
 
+pytestmark = pytest.mark.long
+
 STAGES = ["find", "fetch", "database", "redis", "user_data", "system_config", "source_code", "services",
           "health"]
 _DEAD = "redis://127.0.0.1:1/0"

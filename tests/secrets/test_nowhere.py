@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 _PLACES = {
     "programs": "pg_dump",               # argument lists of every program that was started
     "processes": "--loglevel",           # argument lists as anybody sees them in /proc

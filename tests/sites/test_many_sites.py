@@ -20,6 +20,8 @@ from tools.many_sites.night import shares, simulate
 from tools.many_sites.prices import STANDARD, STANDARD_IA, bill, egress
 from tools.many_sites.requests import KINDS, Steps, a_day, part_count, parts_a_day
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def steps() -> Steps:
