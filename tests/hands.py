@@ -15,7 +15,7 @@ from typing import Any
 
 from nightscan_tasks.world import environment
 
-_UNTIL_SECONDS = 60
+_UNTIL_SECONDS = 180  # what is waited for comes soon, unless others have the processors
 
 
 def wait_until(seen: Callable[[], Any], what: str, *, meanwhile: Callable[[], object] = lambda: None,

@@ -81,7 +81,7 @@ def test_a_process_killed_while_it_records_leaves_a_chain_that_goes_on(
         moment: str, system: System, small: dict[str, str], child: Child) -> None:
     system.audit.record(Action.DELETE, "first")
     process = child(_KILLED, small, moment)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == -signal.SIGKILL, said
     system.audit.record(Action.DELETE, "third")
     assert _subjects(system) == ["first", "killed", "third"]
@@ -119,7 +119,7 @@ def test_killed_while_carrying_over_it_is_there_twice_rather_than_never(
     system.audit.record(Action.RESTORE, "one")
     (tmp_path / "backups").unlink()
     process = child(_KILLED, small, "000000000001.json")
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == -signal.SIGKILL, said
     later = System(load(small))
     later.audit.record(Action.RESTORE, "two")

@@ -91,7 +91,7 @@ def test_ctrl_c_stops_watching_and_not_the_run(begun: Begun, env: Mapping[str, s
     assert watching.stderr is not None
     first = watching.stderr.readline()
     watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=60)
+    _, said = watching.communicate(timeout=180)
     run_id = first.split(":")[0]
     assert watching.returncode == 1
     assert f"stopped watching; the run {run_id} goes on without you" in first + said

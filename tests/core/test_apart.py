@@ -154,7 +154,7 @@ def test_so_many_works_go_on_at_once_and_no_more() -> None:
 
     def work() -> None:
         assert counted.acquire(blocking=False)  # a third would find none
-        together.wait(timeout=60)  # alone, it would wait for ever
+        together.wait(timeout=180)  # alone, it would wait for ever
         counted.release()
 
     assert side_by_side([work] * most, threads=2) == []
@@ -167,10 +167,10 @@ def test_whoever_waits_and_has_to_end_stops_the_others() -> None:
     def first() -> None:
         began.set()
         signal.raise_signal(signal.SIGUSR1)
-        stopped.wait(60)
+        stopped.wait(180)
 
     def wait() -> None:
-        stopped.wait(60)
+        stopped.wait(180)
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt

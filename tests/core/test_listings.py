@@ -21,7 +21,7 @@ def test_threads_that_ask_at_once_walk_the_files_once(tmp_path: Path) -> None:
         yield from LINES
 
     def read(_number: int) -> list[bytes]:
-        both.wait(timeout=60)
+        both.wait(timeout=180)
         with shared_lines(store, "runs/x/list.gz", produce) as lines:
             return list(lines)
 

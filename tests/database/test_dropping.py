@@ -25,7 +25,7 @@ def test_a_database_is_removed_once_the_one_who_may_not_be_ended_has_left(postgr
     with maintenance(SecretStr(database)) as connection:
         drop(connection, name)
         assert not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-    leaving.join(60)
+    leaving.join(180)
 
 
 def _leave(superuser: psycopg.Connection[tuple[object, ...]], name: str) -> None:

@@ -46,7 +46,7 @@ class Meeting:
     def __call__(self, progress: dict[str, Any]) -> None:
         if progress["part"] in PARTS - self.parts:
             self.parts.add(progress["part"])
-            self._together.wait(timeout=60)
+            self._together.wait(timeout=180)
 
 
 def test_the_archives_of_a_set_are_made_side_by_side(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def test_a_broker_that_is_backed_up_is_refused_at_start_with_what_to_do_instead(
     done = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "worker", program, *arguments[program]], text=True,
         env={**environment.of_processes(tmp_path), **environ, "NIGHTSCAN_BROKER_URL": shared},
-        cwd=tmp_path, capture_output=True, timeout=60, check=False)
+        cwd=tmp_path, capture_output=True, timeout=180, check=False)
     told = done.stdout + done.stderr
     assert done.returncode != 0
     assert "NIGHTSCAN_BROKER_URL is on localhost" in told

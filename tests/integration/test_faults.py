@@ -124,7 +124,7 @@ def test_a_server_that_goes_in_mid_dump_fails_the_database_and_nothing_else(
             assert server is not None
             server.send(signal.SIGQUIT)  # PostgreSQL's immediate mode
             until(lambda: not server.alive(), "the server to be gone")
-            outcome = run.result(timeout=60)
+            outcome = run.result(timeout=180)
     finally:
         World.down(tmp_path / "own")
     assert kept(outcome) == {"redis", "system_config"}
@@ -137,7 +137,7 @@ def test_a_pg_dump_that_is_killed_fails_the_database_and_nothing_else(
         until(lambda: waits() and children("pg_dump"), "pg_dump to wait")
         (pid,) = children("pg_dump")
         os.kill(pid, signal.SIGKILL)
-        outcome = run.result(timeout=60)
+        outcome = run.result(timeout=180)
     assert kept(outcome) == {"redis", "system_config"}
     assert "pg_dump was ended by signal SIGKILL" in failures(outcome)["database"]
 

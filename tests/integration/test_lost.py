@@ -132,7 +132,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_does(
         hand.process.send_signal(signal.SIGTERM)
         until(lambda: "Warm shutdown" in hand.said(), "it to have heard")
         assert hand.process.poll() is None
-    hand.process.wait(timeout=60)
+    hand.process.wait(timeout=180)
     assert crew.system.ledger.part(run_id, "database") is not None
     assert crew.outcome(run_id).ending == Ending.GOOD
     crew.hire("fast", "fast")

@@ -113,7 +113,7 @@ def _flower(world: World) -> dict[str, dict[str, Any]]:
     request = urllib.request.Request(f"{environ['FLOWER_URL']}/api/tasks?limit=500",  # noqa: S310 - http on loopback
                                      headers={"Authorization": f"Basic {secret}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=20) as answer:
+    with opener.open(request, timeout=120) as answer:
         tasks: dict[str, dict[str, Any]] = json.load(answer)
     return tasks
 

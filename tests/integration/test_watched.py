@@ -210,7 +210,7 @@ def said(crew: Any) -> list[dict[str, Any]]:
 
 
 def asked(flower: Flower, path: str, login: str | None, body: bytes | None = None) -> HTTPResponse:
-    connection = HTTPConnection(flower.url.removeprefix("http://"), timeout=30)
+    connection = HTTPConnection(flower.url.removeprefix("http://"), timeout=120)
     token = base64.b64encode((login or "").encode()).decode()
     headers = {"Authorization": f"Basic {token}"} if login else {}
     try:

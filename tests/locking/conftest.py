@@ -22,7 +22,7 @@ from nightscan_tasks.system import System
 from nightscan_tasks.world.world import World
 
 PART_BYTES = 5 << 20
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 180
 
 
 @dataclass(frozen=True)

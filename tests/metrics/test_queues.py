@@ -132,7 +132,7 @@ def test_who_takes_from_a_queue_is_told_and_what_runs_does_not_wait(app: Celery,
 
     @app.task(name="nightscan.upload", shared=False)
     def upload() -> None:
-        broker.blpop(["release"], timeout=60)
+        broker.blpop(["release"], timeout=180)
 
     with start_worker(app, pool="threads", concurrency=1, queues=[HEAVY], perform_ping_check=False,
                       shutdown_timeout=30) as worker:

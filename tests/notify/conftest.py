@@ -30,7 +30,7 @@ from nightscan_tasks.settings import load
 from tests import mail
 from tests.mail import PostOffice
 
-_UNTIL_SECONDS = 60
+_UNTIL_SECONDS = 180
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def begun(place: Place) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def failed(place: Place) -> Outcome:
     """A daily run of which nothing but the files is saved."""
-    run_id = str(place.send("backup_daily").get(timeout=60)["run_id"])
+    run_id = str(place.send("backup_daily").get(timeout=180)["run_id"])
     outcome = place.outcome(run_id)
     place.until(lambda: "fail" in place.pings(run_id), "the switch to be told of the end")
     place.until(lambda: len(place.check_ins("daily")) == 2, "Sentry to be told of the end")
@@ -193,8 +193,8 @@ def test_a_good_run_tells_success_and_one_that_is_settled_again_does_not_tell_it
     place.until(lambda: [each["status"] for each in place.check_ins("daily")][2:] == ["in_progress", "ok"],
                 "Sentry to be told too")
     for _redelivered in range(2):
-        place.send("settle", run_id).get(timeout=60)
-    place.send("reap").get(timeout=60)
+        place.send("settle", run_id).get(timeout=180)
+    place.send("reap").get(timeout=180)
     assert place.pings(run_id) == ["start", "daily"]
     assert len(place.check_ins("daily")) == 4
     assert list(Pings(place.system.primary).owed()) == []
@@ -208,11 +208,11 @@ def test_who_is_killed_right_after_settling_has_the_end_told_by_another(
     backups = Path(place.environ["NIGHTSCAN_BACKUP_DIR"])
     (backups / "runs" / run_id / "signalled.json").unlink()  # as if settle had died before it told
     Pings(place.system.primary).owe(run_id)
-    place.send("reap").get(timeout=60)
+    place.send("reap").get(timeout=180)
     assert not Pings(place.system.primary).paid(run_id)  # whoever settled it may still be at it
     long_ago = time.time() - 600
     os.utime(backups / "pings" / "owed" / run_id, (long_ago, long_ago))
-    place.send("reap").get(timeout=60)
+    place.send("reap").get(timeout=180)
     place.until(lambda: place.pings(run_id) == ["start", "daily", "daily"], "the end to be told once more")
     assert Pings(place.system.primary).paid(run_id)
     assert list(Pings(place.system.primary).owed()) == []
@@ -257,7 +257,7 @@ def test_a_bug_is_one_event_with_tags_and_where_it_came_from(place: Place, begun
     run_id = begun(Tier.MANUAL, "system_config")
     place.outcome(run_id)
     with pytest.raises(TypeError, match="unexpected keyword"):
-        place.send("upload", run_id, "user_data", "offsite", wrong=1).get(timeout=60)
+        place.send("upload", run_id, "user_data", "offsite", wrong=1).get(timeout=180)
     (event,) = place.until(lambda: [each for each in place.events(run_id)
                                     if each["tags"].get("component") == "user_data"], "Sentry to be told")
     assert (event["tags"]["tier"], event["tags"]["store"]) == ("manual", "offsite")

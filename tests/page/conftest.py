@@ -111,7 +111,7 @@ def _served(system: System, look: Callable[[], Overview], told: Language,
     ended = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="serving")
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     yield f"http://127.0.0.1:{ports[0]}"
     loop.call_soon_threadsafe(ended.set)
     thread.join()

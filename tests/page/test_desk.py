@@ -17,7 +17,7 @@ def test_who_asks_at_the_very_moment_when_a_look_ends_starts_no_other(ill: Any) 
 
     def look() -> Overview:
         looks.append(1)
-        assert gate.wait(60)
+        assert gate.wait(180)
         return overview
 
     async def ask_in_every_turn() -> list[Overview]:

@@ -19,7 +19,7 @@ import redis
 from nightscan_tasks import programs
 
 PRIVILEGES = Path(__file__).resolve().parents[2] / "docs" / "privileges"
-_START_SECONDS = 20
+_START_SECONDS = 120
 
 
 class AclServer:

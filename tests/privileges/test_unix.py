@@ -78,7 +78,7 @@ def environ() -> dict[str, str]:
 
 def succeeds(user: int, groups: tuple[int, ...], *argv: str) -> bool:
     done = subprocess.run([*be(user, *groups), *argv], env=environ(), cwd="/", capture_output=True, text=True,
-                          check=False, timeout=60)
+                          check=False, timeout=180)
     return done.returncode == 0
 
 

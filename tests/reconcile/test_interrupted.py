@@ -62,7 +62,7 @@ def test_killed_anywhere_and_repeated_it_ends_the_same(application: Any, step: s
     application.write("stray.wav", "nobody's")
     application.write("other/stray.wav", "nobody's either")
     ended = subprocess.run([sys.executable, "-c", _KILLED, step, str(count)], check=False,
-                           env={**os.environ, **application.environ}, timeout=60)
+                           env={**os.environ, **application.environ}, timeout=180)
     assert ended.returncode == -signal.SIGKILL
     assert application.reconcile(apply=True).in_order
     assert application.files() == {**application.in_order_files, "quarantine/uploads/stray.wav": "nobody's",

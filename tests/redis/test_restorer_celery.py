@@ -74,7 +74,7 @@ def test_a_worker_that_waits_for_a_queue_hears_of_it_after_a_swap(server: Any, t
         ours.stage(source)
         ours.swap()
         server.run(("RPUSH", "predict", "task"))
-        waiting.join(20)
+        waiting.join(180)
     assert heard == [(b"predict", b"task")]
 
 

@@ -68,7 +68,7 @@ def child(server: Any, source: Any, folder: Path, *steps: str) -> Iterator[subpr
 
 def die_after(server: Any, source: Any, folder: Path, *steps: str) -> None:
     with child(server, source, folder, *steps) as process:
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(180) == -signal.SIGKILL
 
 
 def test_killed_before_and_after_each_step(valkey: Any, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ class Place:
         secret = base64.b64encode(f"nightscan:{password}".encode()).decode()
         asked = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}{path}",
                                        headers={"Authorization": f"Basic {secret}"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=20) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=120) as answer:
             return str(answer.read().decode())
 
     def close(self) -> None:

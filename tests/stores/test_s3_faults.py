@@ -289,7 +289,7 @@ def test_a_part_is_sent_while_the_next_is_read(s3_place: Any, proxy: Any) -> Non
     def source() -> Iterator[bytes]:
         yield bytes(PART_BYTES)
         yield b"one more byte shows that there is a second part"
-        assert arrived.wait(20)
+        assert arrived.wait(120)
         yield b"the end"
 
     s3_place.store(endpoint=proxy.endpoint).put("x", source())

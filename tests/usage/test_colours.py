@@ -52,7 +52,7 @@ def on_terminal(environ: dict[str, str], *words: str) -> str:
                           stderr=theirs, stdin=theirs) as process:
         os.close(theirs)
         seen = b"".join(_read(ours))
-        process.wait(timeout=60)
+        process.wait(timeout=180)
     os.close(ours)
     return seen.decode().replace("\r\n", "\n")
 
@@ -68,7 +68,7 @@ def _read(terminal: int) -> Iterator[bytes]:
 def in_pipe(environ: dict[str, str], *words: str) -> str:
     """The same, in a pipe."""
     return subprocess.run([sys.executable, "-m", "nightscan_tasks.cli", *words], env=environ, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60).stdout
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180).stdout
 
 
 def test_a_terminal_has_colours_and_a_pipe_the_same_words_without(broken_store: dict[str, str]) -> None:

@@ -116,7 +116,7 @@ def _until(terminal: int, reached: Callable[[bytes], bool]) -> None:
 
 
 def _run(words: list[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=180)
 
 
 _RUN = {"bash": _bash, "zsh": _zsh, "fish": _fish}

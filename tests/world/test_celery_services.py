@@ -23,7 +23,7 @@ def test_everything_together_comes_up_and_goes_down(celery_world: World,
             "postgres", "redis", "broker", "s3", "gpg", "files", *QUEUES, "beat", "flower"}
         url, secret = world.environ()["FLOWER_URL"], world.environ()["FLOWER_BASIC_AUTH"]
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(url, timeout=20)  # noqa: S310 - http on loopback
+            urllib.request.urlopen(url, timeout=120)  # noqa: S310 - http on loopback
         assert not [line for line in living_in(world.folder).values() if secret in line]
     finally:
         world.stop("beat", "flower")
