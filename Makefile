@@ -1,6 +1,6 @@
 # Everything goes into .venv; nothing else on the machine is touched, except that `make install`
 # installs GnuPG with apt-get when it is missing and you are root, and `make test` and `make screenshots`
-# a Chromium likewise, and `make test` and `make test-long` a RabbitMQ.
+# a Chromium likewise, and `make test-long` a RabbitMQ.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -20,11 +20,9 @@ demo: install ## back up a whole embedded NightScan, destroy it, put it back, an
 
 test: install ## what each change must pass, with real servers, in less than ten minutes
 	@$(PYTHON) -m tools.browser
-	@$(PYTHON) -m tools.rabbitmq
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long"
 
 test-long: install ## whole stories: kills, chaos, disasters, hosts cut off, the demo, containers
-	@$(PYTHON) -m tools.browser
 	@$(PYTHON) -m tools.rabbitmq
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m long
 

@@ -55,4 +55,4 @@ def test_where_it_cannot_be_installed_the_tests_go_on_and_are_told_why(tmp_path:
 def test_installing_and_the_demo_need_no_browser() -> None:
     makefile = (ROOT / "Makefile").read_text()
     users = [line.split(":")[0] for line in makefile.split("\n\n") if "tools.browser" in line]
-    assert set(users) == {"test", "test-long", "screenshots"}
+    assert set(users) == {"test", "screenshots"}
