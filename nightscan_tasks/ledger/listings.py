@@ -15,6 +15,7 @@ from nightscan_tasks.stores.base import Store
 
 _GZIP_WBITS = 31
 _LINES = 1000
+_UNPACKED_BYTES = 256 << 10  # at a time: a chunk of a mebibyte may hold twenty of them, as two hundred thousand lines
 _one_at_a_time = threading.Lock()
 
 
@@ -41,7 +42,10 @@ def _unpacked(chunks: Chunks) -> Iterator[bytes]:
     unpacker = isal_zlib.decompressobj(_GZIP_WBITS)
     rest = b""
     for chunk in chunks:
-        *lines, rest = (rest + unpacker.decompress(chunk)).split(b"\n")
-        yield from lines
+        packed = bytes(chunk)
+        while packed:
+            *lines, rest = (rest + unpacker.decompress(packed, _UNPACKED_BYTES)).split(b"\n")
+            yield from lines
+            packed = unpacker.unconsumed_tail
     *lines, rest = (rest + unpacker.flush()).split(b"\n")
     yield from lines
