@@ -15,7 +15,7 @@ from nightscan_tasks.stores.base import Store
 
 _GZIP_WBITS = 31
 _LINES = 1000
-_UNPACKED_BYTES = 256 << 10  # at a time: a chunk of a mebibyte may hold twenty of them, as two hundred thousand lines
+_UNPACKED_BYTES = 256 << 10  # at a time: a chunk of a mebibyte may hold two hundred thousand lines
 _one_at_a_time = threading.Lock()
 
 

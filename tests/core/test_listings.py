@@ -36,7 +36,7 @@ def test_a_long_list_is_read_in_little_memory(tmp_path: Path) -> None:
     store = DirectoryStore("primary", tmp_path)
 
     def produce() -> Iterator[bytes]:
-        return (b"f 0 0:%d:1:1000:1700000000000000000:1700000000000000000 uploads/2026/%07d.yaml" % (each, each)
+        return (b"f 0 0:%d:1:1000:1700000000000000000:1700000000000000000 uploads/%07d.yaml" % (each, each)
                 for each in range(MANY))
 
     with shared_lines(store, "runs/x/list.gz", produce) as lines:
