@@ -20,7 +20,7 @@ from nightscan_tasks.errors import NightscanError, NotFound, ProcessKilled
 from tests.hands import wait_until
 
 # Functions that another process can have: pickle knows them by the name of their module.
-MODULE = """
+MODULE = '''
 import os, sys, time
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +31,10 @@ def told(tell, *words):
     for word in words:
         tell(word)
     return os.getpid(), Path.cwd().name
+
+def named(tell, *words):
+    """By itself: whoever made a copy may look at it before it has its name."""
+    return *told(tell, *words), Path("/proc/self/comm").read_text().strip()
 
 def refused(tell, key):
     raise NotFound(f"there is no {key}")
@@ -46,7 +50,7 @@ def hangs(tell, left):
         time.sleep(600)
     finally:
         Path(left).write_text("left in order")
-"""
+'''
 
 
 @pytest.fixture
@@ -208,9 +212,10 @@ with at_hand(2):
     names = []
     for number in range(3):
         words = []
-        with Apart(work_for_apart.told, "one", number) as other:
-            names.append(Path(f"/proc/{other.pid}/comm").read_text().strip())
-            assert other.result(words.append)[0] == other.pid != os.getpid()
+        with Apart(work_for_apart.named, "one", number) as other:
+            pid, _, name = other.result(words.append)
+            assert pid == other.pid != os.getpid()
+        names.append(name)
         assert words == ["one", number]
     assert names.count("nightscan_apart") == 2, names
     with Apart(work_for_apart.refused, "x") as other, suppress(NotFound):
