@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from mmap import mmap
 
@@ -48,7 +49,8 @@ def write_soon(fd: int) -> None:
     Left to itself the system begins when a tenth of the memory is full of such pages, or after half a minute,
     and whoever wants all of it on the disk at the end finds the disk idle until then.
     """
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    with suppress(OSError):  # advice: where none is taken the disk begins later, and nothing else changes
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class Past:

@@ -167,11 +167,17 @@ def test_so_many_works_go_on_at_once_and_no_more() -> None:
 def test_whoever_waits_and_has_to_end_stops_the_others() -> None:
     began, stopped = threading.Event(), threading.Event()
     later: list[int] = []
+    told: list[bool] = []
+
+    def waits() -> bool:
+        frame = sys._current_frames()[threading.main_thread().ident or 0]
+        return frame.f_code.co_name == "_wait_for_tstate_lock"
 
     def first() -> None:
         began.set()
-        signal.raise_signal(signal.SIGUSR1)
-        stopped.wait(180)
+        wait_until(waits, "the main thread to wait", every=60)
+        signal.raise_signal(signal.SIGUSR1)  # taken by this thread: it interrupts no wait of the other's
+        told.append(stopped.wait(180))
 
     def wait() -> None:
         stopped.wait(180)
@@ -189,6 +195,8 @@ def test_whoever_waits_and_has_to_end_stops_the_others() -> None:
     assert began.is_set()
     assert stopped.is_set()
     assert not later
+    wait_until(lambda: told, "the end of the first")
+    assert told == [True]  # not because it had waited long enough
 
 
 def forked(tmp_path: Path, body: str, *words: str) -> str:

@@ -107,3 +107,14 @@ def test_what_is_written_soon_stays_as_it_was(tmp_path: Path) -> None:
         uncached.write_soon(file.fileno())
         file.write(data)
     assert (tmp_path / "file").read_bytes() == data + data
+
+
+def test_where_no_advice_is_taken_nothing_else_changes(tmp_path: Path) -> None:
+    reading, writing = os.pipe()  # takes none
+    try:
+        uncached.write_soon(writing)
+        os.write(writing, b"x")
+        assert os.read(reading, 1) == b"x"
+    finally:
+        os.close(reading)
+        os.close(writing)
